@@ -1,0 +1,270 @@
+//! The creation protocol.
+//!
+//! The database's own refusal decides, never a check made before. Every try of one creation has the
+//! same id, which makes a repetition harmless: it either inserts, and a straggler of an earlier try
+//! will then fail, or it finds the straggler's row. A look-up alone could miss it.
+
+use std::time::Instant;
+
+use diesel::connection::TransactionManager;
+use diesel::prelude::*;
+use diesel::result::Error as DieselError;
+
+use super::Accounts;
+use crate::creation::{Creation, Verdict, decide};
+use crate::error::{DatabaseFailure, Error, Result};
+use crate::new_user::PreparedUser;
+use crate::policy::Policy;
+use crate::retry::Backoff;
+use crate::store::AccountConnection;
+use crate::store::dialect::{Dialect, Trouble};
+use crate::store::users::{InsertUser, UserQueries};
+use crate::user::RealmId;
+
+impl<C: AccountConnection> Accounts<'_, C> {
+    /// Creates a user, or returns the one that exists.
+    ///
+    /// Inside a transaction it is one attempt that leaves the transaction usable, and `Created` is a
+    /// promise only until the host commits; on PostgreSQL the insertion is done in a savepoint.
+    /// Outside it is one statement that commits by itself, repeated until the policy's deadline
+    /// where the database was busy.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Taken`], [`Error::IdReused`], [`Error::NotCreated`];
+    /// in a transaction also [`Error::HostMustRollBack`]; outside also [`Error::Busy`],
+    /// [`Error::HiddenConflict`] and, as a lent connection cannot be replaced,
+    /// [`Error::Undetermined`] as soon as it is lost.
+    ///
+    /// ```
+    /// use diesel_accounts::diesel::prelude::*;
+    /// use diesel_accounts::diesel::{self, SqliteConnection, connection::SimpleConnection};
+    /// use diesel_accounts::{Accounts, Creation, Error, NewUser, Policy};
+    ///
+    /// let policy = Policy::default();
+    /// let mut conn = SqliteConnection::establish(":memory:")?;
+    /// Accounts::new(&policy, &mut conn).migrate()?;
+    ///
+    /// let alice = policy.prepare(NewUser::new("alice", "alice@example.org", "correct horse"))?;
+    /// conn.transaction(|conn| {
+    ///     conn.batch_execute("CREATE TABLE profiles (user_id BLOB)")?;
+    ///     let creation = Accounts::new(&policy, conn).create_user(&alice)?;
+    ///     assert!(matches!(creation, Creation::Created(_)));
+    ///     Ok::<_, Error>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn create_user(&mut self, prepared: &PreparedUser) -> Result<Creation> {
+        create(&mut Lent(self.conn), self.policy, self.realm, prepared)
+    }
+}
+
+/// Where the connections of one creation come from: a pool that has more, or a host that lent one.
+pub(crate) trait Connections<C> {
+    /// The connection at hand.
+    fn current(&mut self, until: Instant) -> Result<&mut C>;
+
+    /// Drops a connection that was lost; `false` if there can be no other.
+    fn replace_lost(&mut self) -> bool;
+}
+
+/// The host's own connection.
+struct Lent<'a, C>(&'a mut C);
+
+impl<C> Connections<C> for Lent<'_, C> {
+    fn current(&mut self, _: Instant) -> Result<&mut C> {
+        Ok(self.0)
+    }
+
+    fn replace_lost(&mut self) -> bool {
+        false
+    }
+}
+
+/// Creates a user on one connection after the other, or in the transaction that is open.
+pub(crate) fn create<C, S>(
+    connections: &mut S,
+    policy: &Policy,
+    realm: RealmId,
+    prepared: &PreparedUser,
+) -> Result<Creation>
+where
+    C: AccountConnection,
+    S: Connections<C>,
+{
+    let wanted = InsertUser::new(prepared, realm, policy.now());
+    let until = Instant::now() + policy.deadline();
+    match transaction_depth(connections.current(until)?) {
+        Ok(0) => Attempts::new(policy, &wanted, until).run(connections),
+        Ok(_) => create_in_transaction(connections.current(until)?, policy, &wanted),
+        Err(broken) => Err(Error::HostMustRollBack(Some(DatabaseFailure::new(broken)))),
+    }
+}
+
+/// How many transactions and savepoints are open.
+pub(crate) fn transaction_depth<C: Connection>(conn: &mut C) -> QueryResult<u32> {
+    let status = C::TransactionManager::transaction_manager_status_mut(conn);
+    Ok(status.transaction_depth()?.map_or(0, u32::from))
+}
+
+/// One attempt, with no statement more after trouble: the server may have ended the transaction,
+/// and whatever came after would be committed on its own.
+fn create_in_transaction<C: AccountConnection>(
+    conn: &mut C,
+    policy: &Policy,
+    wanted: &InsertUser<'_>,
+) -> Result<Creation> {
+    let must_roll_back =
+        |cause: DieselError| Error::HostMustRollBack(Some(DatabaseFailure::new(cause)));
+    match C::Backend::insert_user_in_transaction(conn, wanted) {
+        Ok(1..) => return Ok(Creation::Created(wanted.user())),
+        Ok(0) => {}
+        Err(error) => match Trouble::by_kind(&error) {
+            Trouble::Conflict => {}
+            Trouble::Refused => return Err(Error::NotCreated(DatabaseFailure::new(error))),
+            Trouble::Contention | Trouble::Lost | Trouble::Unnamed => {
+                return Err(must_roll_back(error));
+            }
+        },
+    }
+    let rows = C::Backend::holders_in_transaction(conn, &wanted.claim()).map_err(must_roll_back)?;
+    match decide(&wanted.claim(), rows, policy.duplicates(), None) {
+        Verdict::Answer(creation) => Ok(creation),
+        Verdict::Refused(error) => Err(error),
+        Verdict::NotVisible => Err(Error::HostMustRollBack(None)),
+    }
+}
+
+/// The tries of one creation on connections without a transaction.
+struct Attempts<'a> {
+    policy: &'a Policy,
+    wanted: &'a InsertUser<'a>,
+    until: Instant,
+    backoff: Backoff,
+    /// What happened to a connection on which an insertion was sent and never answered.
+    unanswered: Option<DieselError>,
+    /// How often the database named a conflict with nobody.
+    unseen: u32,
+    /// How often the server refused for a reason that cannot be told apart.
+    unnamed: u32,
+}
+
+impl<'a> Attempts<'a> {
+    fn new(policy: &'a Policy, wanted: &'a InsertUser<'a>, until: Instant) -> Self {
+        let backoff = Backoff::until(until);
+        Self {
+            policy,
+            wanted,
+            until,
+            backoff,
+            unanswered: None,
+            unseen: 0,
+            unnamed: 0,
+        }
+    }
+
+    fn run<C, S>(mut self, connections: &mut S) -> Result<Creation>
+    where
+        C: AccountConnection,
+        S: Connections<C>,
+    {
+        loop {
+            let conn = match connections.current(self.until) {
+                Ok(conn) => conn,
+                Err(error) => return Err(self.unless_unanswered(error)),
+            };
+            match self.attempt(conn) {
+                Attempt::Done(answer) => return answer,
+                Attempt::Contention => {}
+                Attempt::Unseen => {
+                    self.unseen += 1;
+                    if self.unseen == MOST_TRIES {
+                        return Err(self.unless_unanswered(Error::HiddenConflict));
+                    }
+                }
+                Attempt::Refused(cause) => {
+                    let refused = Error::NotCreated(DatabaseFailure::new(cause));
+                    return Err(self.unless_unanswered(refused));
+                }
+                Attempt::Unnamed(cause) => {
+                    self.unnamed += 1;
+                    if self.unnamed == MOST_TRIES {
+                        let refused = Error::NotCreated(DatabaseFailure::new(cause));
+                        return Err(self.unless_unanswered(refused));
+                    }
+                }
+                Attempt::LostInserting(cause) => {
+                    self.unanswered = Some(cause);
+                    if !connections.replace_lost() {
+                        return Err(self.unless_unanswered(Error::Busy));
+                    }
+                }
+                Attempt::LostReading(cause) => {
+                    if !connections.replace_lost() {
+                        // The insertion itself was answered: with a conflict.
+                        return Err(Error::NotCreated(DatabaseFailure::new(cause)));
+                    }
+                }
+            }
+            if !self.backoff.pause() {
+                return Err(self.unless_unanswered(Error::Busy));
+            }
+        }
+    }
+
+    fn attempt<C: AccountConnection>(&self, conn: &mut C) -> Attempt {
+        match C::Backend::insert_user(conn, self.wanted) {
+            Ok(1..) => return Attempt::Done(Ok(Creation::Created(self.wanted.user()))),
+            Ok(0) => {}
+            Err(error) => match Trouble::on(conn, &error) {
+                Trouble::Conflict => {}
+                Trouble::Contention => return Attempt::Contention,
+                Trouble::Lost => return Attempt::LostInserting(error),
+                Trouble::Refused => return Attempt::Refused(error),
+                Trouble::Unnamed => return Attempt::Unnamed(error),
+            },
+        }
+        let claim = self.wanted.claim();
+        match C::Backend::holders(conn, &claim) {
+            Ok(rows) => {
+                let unanswered = self.unanswered.as_ref().map(|_| self.wanted.created_at);
+                match decide(&claim, rows, self.policy.duplicates(), unanswered) {
+                    Verdict::Answer(creation) => Attempt::Done(Ok(creation)),
+                    Verdict::Refused(error) => Attempt::Done(Err(error)),
+                    Verdict::NotVisible => Attempt::Unseen,
+                }
+            }
+            // A look-up that fails changes nothing about the outcome, and is done again.
+            Err(error) => match Trouble::on(conn, &error) {
+                Trouble::Contention => Attempt::Contention,
+                Trouble::Lost => Attempt::LostReading(error),
+                Trouble::Conflict | Trouble::Refused | Trouble::Unnamed => Attempt::Unnamed(error),
+            },
+        }
+    }
+
+    /// The error that ends the creation, if it is true: not as long as an insertion is unanswered.
+    fn unless_unanswered(self, error: Error) -> Error {
+        match self.unanswered {
+            Some(cause) => Error::Undetermined {
+                id: self.wanted.id,
+                cause: DatabaseFailure::new(cause),
+            },
+            None => error,
+        }
+    }
+}
+
+/// What one try came to.
+enum Attempt {
+    Done(Result<Creation>),
+    Contention,
+    LostInserting(DieselError),
+    LostReading(DieselError),
+    Refused(DieselError),
+    Unnamed(DieselError),
+    Unseen,
+}
+
+/// How often an answer that makes no sense is asked for.
+const MOST_TRIES: u32 = 3;

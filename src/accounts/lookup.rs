@@ -1,0 +1,142 @@
+//! Finding one account.
+
+use diesel::QueryResult;
+
+use super::Accounts;
+use crate::creation::{Creation, Verdict, decide};
+use crate::error::Result;
+use crate::identity::key::{EmailKey, UsernameKey};
+use crate::policy::Policy;
+use crate::store::AccountConnection;
+use crate::store::users::{Claim, UserQueries, UserRow};
+use crate::user::{User, UserId};
+
+impl<C: AccountConnection> Accounts<'_, C> {
+    /// The user with this id, in the realm; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`](crate::Error::Database).
+    ///
+    /// ```
+    /// use diesel_accounts::{NewUser, UserId};
+    ///
+    /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
+    /// let alice = users.create_user(NewUser::new("alice", "alice@example.org", "correct horse"))?;
+    /// assert!(users.user_by_id(alice.user_id())?.is_some());
+    /// assert!(users.user_by_id(UserId::new())?.is_none());
+    /// # Ok::<(), diesel_accounts::Error>(())
+    /// ```
+    pub fn user_by_id(&mut self, id: UserId) -> Result<Option<User>> {
+        let row = C::Backend::user_by_id(self.conn, self.realm, id)?;
+        Ok(row.map(|row| row.user))
+    }
+
+    /// The user with this username, in any spelling that is equal to it; `None` if there is none.
+    ///
+    /// A text that cannot be a username is nobody's, and is not sent to the database.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`](crate::Error::Database).
+    ///
+    /// ```
+    /// use diesel_accounts::NewUser;
+    ///
+    /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
+    /// users.create_user(NewUser::new("Alice", "alice@example.org", "correct horse"))?;
+    /// assert!(users.user_by_username(" ALICE ")?.is_some());
+    /// # Ok::<(), diesel_accounts::Error>(())
+    /// ```
+    pub fn user_by_username(&mut self, username: &str) -> Result<Option<User>> {
+        let Some(key) = UsernameKey::of(username.trim()) else {
+            return Ok(None);
+        };
+        let row = C::Backend::user_by_username_key(self.conn, self.realm, key.as_str())?;
+        Ok(with_key(
+            row,
+            |row| row.username_key.as_deref(),
+            key.as_str(),
+        ))
+    }
+
+    /// The user with this email address, in any spelling that is equal to it; `None` if there is
+    /// none.
+    ///
+    /// Mail goes to [`User::email`], never to the address that was asked for. A text that cannot be
+    /// an address is nobody's, and is not sent to the database.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`](crate::Error::Database).
+    ///
+    /// ```
+    /// use diesel_accounts::NewUser;
+    ///
+    /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
+    /// users.create_user(NewUser::new("alice", "Alice@bücher.example", "correct horse"))?;
+    /// assert!(users.user_by_email("alice@XN--BCHER-KVA.example")?.is_some());
+    /// # Ok::<(), diesel_accounts::Error>(())
+    /// ```
+    pub fn user_by_email(&mut self, email: &str) -> Result<Option<User>> {
+        let Some(key) = EmailKey::of(email.trim()) else {
+            return Ok(None);
+        };
+        let row = C::Backend::user_by_email_key(self.conn, self.realm, key.as_str())?;
+        Ok(with_key(row, |row| row.email_key.as_deref(), key.as_str()))
+    }
+
+    /// The user with this username or email address; `None` if there is none.
+    ///
+    /// A text with an `@` is an address, any other a username: no username has an `@`, so that
+    /// nobody can take a name that signs in as somebody else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`](crate::Error::Database).
+    ///
+    /// ```
+    /// use diesel_accounts::NewUser;
+    ///
+    /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
+    /// let alice = users.create_user(NewUser::new("alice", "alice@example.org", "correct horse"))?;
+    /// for login in ["alice", "alice@example.org"] {
+    ///     let found = users.user_by_login(login)?;
+    ///     assert_eq!(found.map(|user| user.id()), Some(alice.user_id()));
+    /// }
+    /// # Ok::<(), diesel_accounts::Error>(())
+    /// ```
+    pub fn user_by_login(&mut self, login: &str) -> Result<Option<User>> {
+        match login.contains('@') {
+            true => self.user_by_email(login),
+            false => self.user_by_username(login),
+        }
+    }
+}
+
+/// What the creation of somebody comes to who is already there; `None` if nobody is in the way.
+///
+/// It saves the hash where the answer is known beforehand, and decides nothing else.
+pub(crate) fn recognise<C: AccountConnection>(
+    conn: &mut C,
+    policy: &Policy,
+    claim: &Claim<'_>,
+) -> QueryResult<Option<Result<Creation>>> {
+    let rows = C::Backend::holders(conn, claim)?;
+    Ok(match decide(claim, rows, policy.duplicates(), None) {
+        Verdict::Answer(creation) => Some(Ok(creation)),
+        Verdict::Refused(error) => Some(Err(error)),
+        Verdict::NotVisible => None,
+    })
+}
+
+/// The user of a row, if the key is equal here too: a column of another collation than ours would
+/// find a key that is only similar.
+fn with_key(
+    row: Option<UserRow>,
+    key: impl Fn(&UserRow) -> Option<&str>,
+    wanted: &str,
+) -> Option<User> {
+    row.filter(|row| key(row) == Some(wanted))
+        .map(|row| row.user)
+}

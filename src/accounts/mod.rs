@@ -1,0 +1,75 @@
+//! The SQL of every act, on one connection that somebody lends.
+
+use std::fmt;
+
+use crate::policy::Policy;
+use crate::store::AccountConnection;
+use crate::user::RealmId;
+
+mod create;
+mod list;
+mod lookup;
+mod schema;
+mod state;
+
+pub use self::list::{InvalidCursor, UserCursor};
+
+pub(crate) use self::create::{Connections, create};
+pub(crate) use self::lookup::recognise;
+
+/// The account operations on one connection: the host's, in the host's transaction if one is open.
+///
+/// Made by [`UserManager::on`](crate::UserManager::on), or by [`Accounts::new`] where there is no
+/// pool of Diesel's, as with the `AsyncConnectionWrapper` of `diesel-async`. Nothing here hashes a
+/// password.
+///
+/// Inside a transaction nothing is retried and nothing is committed; an operation that cannot go on
+/// there says [`Error::HostMustRollBack`](crate::Error::HostMustRollBack). Transactions must be
+/// opened through Diesel (`conn.transaction(..)`); a `BEGIN` sent as plain SQL is invisible to
+/// Diesel and to this crate.
+pub struct Accounts<'a, C> {
+    policy: &'a Policy,
+    realm: RealmId,
+    conn: &'a mut C,
+}
+
+impl<'a, C: AccountConnection> Accounts<'a, C> {
+    /// Works on a connection, in the realm [`RealmId::NIL`].
+    ///
+    /// ```
+    /// use diesel_accounts::diesel::{Connection, SqliteConnection};
+    /// use diesel_accounts::{Accounts, Creation, NewUser, Policy};
+    ///
+    /// let policy = Policy::default();
+    /// let mut conn = SqliteConnection::establish(":memory:")?;
+    /// let mut accounts = Accounts::new(&policy, &mut conn);
+    /// accounts.migrate()?;
+    ///
+    /// let alice = policy.prepare(NewUser::new("alice", "alice@example.org", "correct horse"))?;
+    /// assert!(matches!(accounts.create_user(&alice)?, Creation::Created(_)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new(policy: &'a Policy, conn: &'a mut C) -> Self {
+        Self {
+            policy,
+            realm: RealmId::NIL,
+            conn,
+        }
+    }
+
+    /// Works in another realm.
+    #[must_use]
+    pub fn in_realm(mut self, realm: RealmId) -> Self {
+        self.realm = realm;
+        self
+    }
+}
+
+impl<C> fmt::Debug for Accounts<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts")
+            .field("policy", &self.policy)
+            .field("realm", &self.realm)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,102 @@
+//! Disabling, enabling and deleting an account.
+
+use super::Accounts;
+use crate::error::{Error, Result};
+use crate::store::AccountConnection;
+use crate::store::users::UserQueries;
+use crate::user::UserId;
+
+impl<C: AccountConnection> Accounts<'_, C> {
+    /// Keeps the account and lets nobody use it: its state becomes
+    /// [`UserState::Disabled`](crate::UserState::Disabled), and its open sessions end
+    /// ([`User::session_generation`](crate::User::session_generation) rises).
+    ///
+    /// Its username and email stay taken. Disabling a disabled account is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UserNotFound`], [`Error::Database`].
+    ///
+    /// ```
+    /// use diesel_accounts::{NewUser, UserState};
+    ///
+    /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
+    /// let alice = users.create_user(NewUser::new("alice", "alice@example.org", "correct horse"))?;
+    /// users.disable_user(alice.user_id())?;
+    /// let found = users.user_by_id(alice.user_id())?;
+    /// assert_eq!(found.map(|user| user.state()), Some(UserState::Disabled));
+    /// users.enable_user(alice.user_id())?;
+    /// # Ok::<(), diesel_accounts::Error>(())
+    /// ```
+    pub fn disable_user(&mut self, id: UserId) -> Result<()> {
+        let now = self.policy.now();
+        found(C::Backend::disable_user(self.conn, self.realm, id, now)?)
+    }
+
+    /// Lets a disabled account be used again. Enabling an active account is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UserNotFound`], [`Error::Database`].
+    ///
+    /// See [`Accounts::disable_user`] for an example.
+    pub fn enable_user(&mut self, id: UserId) -> Result<()> {
+        let now = self.policy.now();
+        found(C::Backend::enable_user(self.conn, self.realm, id, now)?)
+    }
+
+    /// Deletes the account: the row is gone, and its username and email can be had by anybody.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UserNotFound`]; [`Error::Database`], for example if a foreign key of the host's
+    /// still refers to the account.
+    ///
+    /// ```
+    /// use diesel_accounts::NewUser;
+    ///
+    /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
+    /// let alice = || NewUser::new("alice", "alice@example.org", "correct horse");
+    /// let id = users.create_user(alice())?.user_id();
+    /// users.delete_user(id)?;
+    /// assert!(users.create_user(alice())?.is_created());
+    /// # Ok::<(), diesel_accounts::Error>(())
+    /// ```
+    pub fn delete_user(&mut self, id: UserId) -> Result<()> {
+        found(C::Backend::delete_user(self.conn, self.realm, id)?)
+    }
+
+    /// Deletes the account for everybody, and keeps its username and email from being taken: its
+    /// state becomes [`UserState::Reserved`](crate::UserState::Reserved).
+    ///
+    /// What the person typed, and the password, are erased; the canonical forms of username and
+    /// email stay. No look-up finds the account any more, and a creation that meets it is
+    /// [`Error::Taken`]. [`Accounts::delete_user`] sets the names free.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UserNotFound`], [`Error::Database`].
+    ///
+    /// ```
+    /// use diesel_accounts::{Error, NewUser};
+    ///
+    /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
+    /// let alice = || NewUser::new("alice", "alice@example.org", "correct horse");
+    /// let id = users.create_user(alice())?.user_id();
+    /// users.reserve_user(id)?;
+    /// assert!(users.user_by_username("alice")?.is_none());
+    /// assert!(matches!(users.create_user(alice()), Err(Error::Taken(_))));
+    /// # Ok::<(), diesel_accounts::Error>(())
+    /// ```
+    pub fn reserve_user(&mut self, id: UserId) -> Result<()> {
+        let now = self.policy.now();
+        found(C::Backend::reserve_user(self.conn, self.realm, id, now)?)
+    }
+}
+
+fn found(rows: usize) -> Result<()> {
+    match rows {
+        0 => Err(Error::UserNotFound),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,300 @@
+//! The canonical forms that decide equality. Frozen: see [`KEY_VERSION`].
+
+use std::borrow::Cow;
+use std::fmt;
+
+use icu_casemap::CaseMapper;
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
+use icu_properties::props::{EastAsianWidth, HangulSyllableType};
+use icu_properties::{CodePointMapData, CodePointMapDataBorrowed};
+
+use super::is_assigned;
+
+/// The version of both key functions, stored beside each key.
+///
+/// The functions do not depend on policy, and never change: the keys of accounts made years ago
+/// must be found by the code of today. A change is a new version and a re-keying of every row.
+pub(crate) const KEY_VERSION: i16 = 1;
+
+/// The canonical form of a username.
+///
+/// Two usernames are the same account exactly if their keys are equal, byte for byte.
+#[derive(Clone, Eq, PartialEq)]
+pub(crate) struct UsernameKey(String);
+
+impl UsernameKey {
+    /// The most bytes that a key may have; the column is as wide.
+    pub(crate) const MAX_BYTES: usize = 400;
+
+    /// NFC, width mapping, full case folding, NFC; `None` if the text can have no key.
+    ///
+    /// PRECIS (RFC 8265) lower-cases instead of folding, which leaves `ß` and `ss`, and final and
+    /// medial sigma, apart. A text whose key has another key is refused, or a second pass through
+    /// this function, somewhere, some day, would name another account.
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        if text.len() > MAX_TYPED_BYTES || !text.chars().all(is_assigned) {
+            return None;
+        }
+        let key = username_pass(text);
+        let usable = !key.is_empty()
+            && key.len() <= Self::MAX_BYTES
+            && key.chars().all(is_assigned)
+            && username_pass(&key) == key;
+        usable.then_some(Self(key))
+    }
+
+    /// The start of a key, for a search; the end of the text may be in the middle of a sequence.
+    pub(crate) fn prefix(text: &str) -> Option<Self> {
+        (text.len() <= MAX_TYPED_BYTES).then(|| Self(username_pass(text.trim_start())))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for UsernameKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UsernameKey(..)")
+    }
+}
+
+/// The canonical form of an email address.
+#[derive(Clone, Eq, PartialEq)]
+pub(crate) struct EmailKey(String);
+
+impl EmailKey {
+    /// The most bytes that an address may have in its canonical form: RFC 5321, section 4.5.3.1.3,
+    /// less the angle brackets of a path.
+    pub(crate) const MAX_BYTES: usize = 254;
+
+    /// Joins a canonical local part and an A-label domain.
+    pub(crate) fn of_parts(local: &str, domain: &str) -> Self {
+        Self(format!("{local}@{domain}"))
+    }
+
+    /// The key of an address as somebody types it to be found; `None` if it can have none.
+    ///
+    /// Whether policy would allow the address today is not asked.
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        if text.len() > MAX_TYPED_BYTES {
+            return None;
+        }
+        let (local, domain) = text.rsplit_once('@')?;
+        let key = Self::of_parts(&local_part(local)?, &domain_to_a_labels(domain)?);
+        (!local.is_empty() && key.0.len() <= Self::MAX_BYTES).then_some(key)
+    }
+
+    /// The start of a key, for a search. A domain must be typed in ASCII, or whole.
+    pub(crate) fn prefix(text: &str) -> Option<Self> {
+        if text.len() > MAX_TYPED_BYTES {
+            return None;
+        }
+        let text = text.trim_start();
+        let Some((local, domain)) = text.rsplit_once('@') else {
+            return local_part(text).map(Self);
+        };
+        let domain = match domain.is_ascii() {
+            true => domain.to_ascii_lowercase(),
+            false => domain_to_a_labels(domain)?,
+        };
+        Some(Self::of_parts(&local_part(local)?, &domain))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for EmailKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EmailKey(..)")
+    }
+}
+
+/// A local part in its canonical form: NFC, each character in simple lower case, NFC.
+///
+/// No width mapping, no compatibility mapping and no full folding: mailboxes that a mail server may
+/// hold apart must stay apart. `İ` stays as it is, for its simple lower case is a plain `i`.
+pub(crate) fn local_part(text: &str) -> Option<String> {
+    if text.is_ascii() {
+        return Some(text.to_ascii_lowercase());
+    }
+    if !text.chars().all(is_assigned) {
+        return None;
+    }
+    let pass = |text: &str| -> String {
+        let lower = nfc(text).chars().map(simple_lowercase).collect::<String>();
+        nfc(&lower).into_owned()
+    };
+    let key = pass(text);
+    (pass(&key) == key).then_some(key)
+}
+
+/// A domain as its A-labels, in lower case: UTS #46, strict.
+pub(crate) fn domain_to_a_labels(domain: &str) -> Option<String> {
+    if !domain.chars().all(is_assigned) {
+        return None;
+    }
+    idna::domain_to_ascii_strict(domain).ok()
+}
+
+pub(crate) fn nfc(text: &str) -> Cow<'_, str> {
+    const { ComposingNormalizerBorrowed::new_nfc() }.normalize(text)
+}
+
+pub(crate) fn nfkc(text: &str) -> Cow<'_, str> {
+    const { ComposingNormalizerBorrowed::new_nfkc() }.normalize(text)
+}
+
+pub(crate) fn hangul_syllable_type(character: char) -> HangulSyllableType {
+    const MAP: CodePointMapDataBorrowed<'static, HangulSyllableType> = CodePointMapData::new();
+    MAP.get(character)
+}
+
+fn username_pass(text: &str) -> String {
+    let folded = CaseMapper::new()
+        .fold_string(&width_mapped(&nfc(text)))
+        .into_owned();
+    nfc(&folded).into_owned()
+}
+
+/// Full-width and half-width characters as their usual selves: RFC 8264, section 5.2.1.
+fn width_mapped(text: &str) -> String {
+    const WIDTH: CodePointMapDataBorrowed<'static, EastAsianWidth> = CodePointMapData::new();
+    let mut mapped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match WIDTH.get(character) {
+            EastAsianWidth::Fullwidth | EastAsianWidth::Halfwidth => {
+                push_width_mapped(&mut mapped, character);
+            }
+            _ => mapped.push(character),
+        }
+    }
+    mapped
+}
+
+fn push_width_mapped(text: &mut String, character: char) {
+    let decomposed = const { DecomposingNormalizerBorrowed::new_nfkd() }
+        .normalize(character.encode_utf8(&mut [0; 4]))
+        .into_owned();
+    // Half-width Hangul would become loose jamo, which then combine with their neighbours.
+    let loose_jamo = |part| hangul_syllable_type(part) != HangulSyllableType::NotApplicable;
+    match decomposed.chars().any(loose_jamo) {
+        true => text.push(character),
+        false => text.push_str(&decomposed),
+    }
+}
+
+fn simple_lowercase(character: char) -> char {
+    match character {
+        '\u{130}' => character,
+        _ => CaseMapper::new().simple_lowercase(character),
+    }
+}
+
+/// More bytes than any text that can have a key: beyond, no work is done at all.
+pub(crate) const MAX_TYPED_BYTES: usize = 1016;
+
+#[cfg(test)]
+mod tests {
+    use super::{EmailKey, UsernameKey, is_assigned, local_part};
+
+    #[test]
+    fn spellings_of_one_username_have_one_key() {
+        for (left, right) in [
+            ("bob", "BOB"),
+            ("jos\u{e9}", "JOSE\u{301}"),
+            ("alice", "\u{ff21}\u{ff4c}ice"),
+            ("stra\u{df}e", "STRASSE"),
+            ("stra\u{1e9e}e", "strasse"),
+            (
+                "\u{3c3}\u{3bf}\u{3c6}\u{3bf}\u{3c2}",
+                "\u{3a3}\u{39f}\u{3a6}\u{39f}\u{3a3}",
+            ),
+            ("\u{212a}elvin", "kelvin"),
+            ("\u{ff76}\u{ff9e}", "\u{30ac}"),
+            ("\u{fb01}n", "fin"),
+        ] {
+            assert_eq!(
+                UsernameKey::of(left),
+                UsernameKey::of(right),
+                "{left} {right}"
+            );
+            assert!(UsernameKey::of(left).is_some(), "{left}");
+        }
+    }
+
+    #[test]
+    fn other_usernames_have_other_keys() {
+        for (left, right) in [
+            ("mike", "m\u{131}ke"),
+            ("jose", "jos\u{e9}"),
+            ("admin", "\u{e1}dmin"),
+            ("i", "\u{130}"),
+            ("s", "\u{df}"),
+            ("a", "\u{430}"),
+        ] {
+            assert_ne!(
+                UsernameKey::of(left),
+                UsernameKey::of(right),
+                "{left} {right}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_character_has_a_key_that_is_its_own_key_or_none() {
+        for character in assigned_characters() {
+            let Some(key) = UsernameKey::of(&format!("a{character}\u{301}")) else {
+                continue;
+            };
+            assert_eq!(UsernameKey::of(key.as_str()), Some(key), "{character:?}");
+        }
+    }
+
+    #[test]
+    fn every_character_of_a_local_part_has_a_key_that_is_its_own_key_or_none() {
+        for character in assigned_characters() {
+            let Some(key) = local_part(&format!("a{character}\u{301}")) else {
+                continue;
+            };
+            assert_eq!(local_part(&key), Some(key), "{character:?}");
+        }
+    }
+
+    /// All but those for private use, which have neither case nor another form.
+    fn assigned_characters() -> impl Iterator<Item = char> {
+        ('\0'..='\u{d7ff}')
+            .chain('\u{f900}'..='\u{effff}')
+            .filter(|&c| is_assigned(c))
+    }
+
+    #[test]
+    fn spellings_of_one_address_have_one_key() {
+        for (left, right) in [
+            ("Ann@Example.ORG", "ann@example.org"),
+            ("ann@b\u{fc}cher.example", "ann@xn--bcher-kva.example"),
+            ("ann@\u{ff45}xample.org", "ann@example.org"),
+            ("\u{c9}va@example.org", "e\u{301}va@example.org"),
+        ] {
+            assert_eq!(EmailKey::of(left), EmailKey::of(right), "{left} {right}");
+            assert!(EmailKey::of(left).is_some(), "{left}");
+        }
+        assert_ne!(
+            EmailKey::of("i@example.org"),
+            EmailKey::of("\u{130}@example.org")
+        );
+        assert_ne!(
+            EmailKey::of("\u{ff41}@example.org"),
+            EmailKey::of("a@example.org")
+        );
+    }
+
+    #[test]
+    fn an_unassigned_character_has_no_key() {
+        assert_eq!(UsernameKey::of("ann\u{378}"), None);
+        assert_eq!(EmailKey::of("ann\u{378}@example.org"), None);
+        assert_eq!(EmailKey::of("ann@exam\u{378}ple.org"), None);
+    }
+}

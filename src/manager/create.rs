@@ -1,0 +1,152 @@
+//! Creating a user on connections from the pool.
+
+use std::time::Instant;
+
+use diesel::connection::TransactionManager;
+use diesel::r2d2::{ConnectionManager, R2D2Connection};
+use r2d2::PooledConnection;
+
+use super::UserManager;
+use crate::accounts::{Connections, create, recognise};
+use crate::creation::Creation;
+use crate::error::Result;
+use crate::new_user::{NewUser, PreparedUser};
+use crate::policy::{Candidate, Duplicates};
+use crate::store::AccountConnection;
+use crate::store::dialect::Trouble;
+
+impl<C> UserManager<C>
+where
+    C: AccountConnection + R2D2Connection + 'static,
+{
+    /// Creates a user, or returns the one that exists.
+    ///
+    /// All fields are validated first. Where the policy returns existing accounts, one look-up then
+    /// answers a repetition without a hash; it decides nothing else. The password is hashed, with
+    /// no connection held, and one statement inserts the account. Whoever is in its way is found by
+    /// the database, and decides the answer:
+    ///
+    /// - one account with the same username, the same email, or both:
+    ///   [`Creation::Existing`], or [`Error::Taken`] by policy;
+    /// - two accounts, one with the username and one with the email: [`Error::Taken`].
+    ///
+    /// Of any number of calls at once for the same person exactly one hears
+    /// [`Creation::Created`]. A lost connection is replaced and the insertion sent again with the
+    /// same id, so that neither a second account nor a false error can come of it. Nothing is
+    /// waited for beyond the policy's deadline, but for the statement under way.
+    ///
+    /// On a pooled connection with an open transaction, as test pools have them, it behaves as
+    /// [`Accounts::create_user`](crate::Accounts::create_user) does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`], [`Error::Taken`], [`Error::IdReused`], [`Error::NotCreated`],
+    /// [`Error::Busy`], [`Error::HiddenConflict`], [`Error::Undetermined`], [`Error::Hashing`],
+    /// [`Error::Pool`]; [`Error::HostMustRollBack`] where a transaction is open.
+    ///
+    /// [`Error::Busy`]: crate::Error::Busy
+    /// [`Error::Hashing`]: crate::Error::Hashing
+    /// [`Error::HiddenConflict`]: crate::Error::HiddenConflict
+    /// [`Error::HostMustRollBack`]: crate::Error::HostMustRollBack
+    /// [`Error::IdReused`]: crate::Error::IdReused
+    /// [`Error::Invalid`]: crate::Error::Invalid
+    /// [`Error::NotCreated`]: crate::Error::NotCreated
+    /// [`Error::Pool`]: crate::Error::Pool
+    /// [`Error::Taken`]: crate::Error::Taken
+    /// [`Error::Undetermined`]: crate::Error::Undetermined
+    ///
+    /// ```
+    /// use diesel_accounts::{Creation, NewUser};
+    ///
+    /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
+    /// let alice = users.create_user(NewUser::new("alice", "alice@example.org", "correct horse"))?;
+    /// assert!(alice.is_created());
+    ///
+    /// let again = NewUser::new("ALICE", "Alice@Example.org", "correct horse");
+    /// let Creation::Existing(existing) = users.create_user(again)? else { panic!() };
+    /// assert_eq!(existing.user_id(), alice.user_id());
+    /// # Ok::<(), diesel_accounts::Error>(())
+    /// ```
+    pub fn create_user(&self, new_user: NewUser) -> Result<Creation> {
+        let candidate = self.policy.validate(new_user)?;
+        if self.policy.duplicates() == Duplicates::ReturnExisting {
+            if let Some(answer) = self.recognise(&candidate)? {
+                return answer;
+            }
+        }
+        self.create_prepared_user(&self.policy.hash(candidate)?)
+    }
+
+    /// The second half of [`UserManager::create_user`], for a user who is prepared already.
+    ///
+    /// It can be repeated: all calls with one [`PreparedUser`] are one creation.
+    ///
+    /// # Errors
+    ///
+    /// As [`UserManager::create_user`], but for invalid input and hashing.
+    ///
+    /// ```
+    /// use diesel_accounts::{Creation, NewUser};
+    ///
+    /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
+    /// let alice = users.prepare(NewUser::new("alice", "alice@example.org", "correct horse"))?;
+    /// assert!(users.create_prepared_user(&alice)?.is_created());
+    /// let Creation::Existing(existing) = users.create_prepared_user(&alice)? else { panic!() };
+    /// assert!(existing.is_same_creation());
+    /// # Ok::<(), diesel_accounts::Error>(())
+    /// ```
+    pub fn create_prepared_user(&self, prepared: &PreparedUser) -> Result<Creation> {
+        let mut connections = Pooled {
+            manager: self,
+            current: None,
+        };
+        create(&mut connections, &self.policy, self.realm, prepared)
+    }
+
+    /// The answer for somebody who is there already. Any trouble is left to the insertion, which
+    /// knows what to do about it.
+    fn recognise(&self, candidate: &Candidate) -> Result<Option<Result<Creation>>> {
+        let mut conn = self.connection()?;
+        let claim = candidate.claim(self.realm);
+        match recognise(&mut *conn, &self.policy, &claim) {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                if Trouble::on(&mut *conn, &error) == Trouble::Lost {
+                    mark_lost(&mut *conn);
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Connections from the pool, one at a time.
+struct Pooled<'a, C: R2D2Connection + 'static> {
+    manager: &'a UserManager<C>,
+    current: Option<PooledConnection<ConnectionManager<C>>>,
+}
+
+impl<C> Connections<C> for Pooled<'_, C>
+where
+    C: AccountConnection + R2D2Connection + 'static,
+{
+    fn current(&mut self, until: Instant) -> Result<&mut C> {
+        let conn = match self.current.take() {
+            Some(conn) => conn,
+            None => self.manager.connection_until(until)?,
+        };
+        Ok(&mut *self.current.insert(conn))
+    }
+
+    fn replace_lost(&mut self) -> bool {
+        if let Some(mut conn) = self.current.take() {
+            mark_lost(&mut *conn);
+        }
+        true
+    }
+}
+
+/// Makes the pool throw the connection away: a lost one of MariaDB's looks whole to it.
+fn mark_lost<C: AccountConnection>(conn: &mut C) {
+    C::TransactionManager::transaction_manager_status_mut(conn).set_in_error();
+}

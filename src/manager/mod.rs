@@ -1,0 +1,277 @@
+//! The host's pool and the policy together.
+
+use std::fmt;
+use std::time::Instant;
+
+use diesel::r2d2::{ConnectionManager, R2D2Connection};
+use r2d2::{Pool, PooledConnection};
+
+use crate::accounts::{Accounts, UserCursor};
+use crate::error::{Error, PoolFailure, Result};
+use crate::new_user::{NewUser, PreparedUser};
+use crate::policy::Policy;
+use crate::store::AccountConnection;
+use crate::store::check::SchemaReport;
+use crate::user::{RealmId, User, UserId};
+
+mod create;
+
+/// Manages the accounts in one database, through the host's own pool.
+///
+/// Cheap to clone; a clone shares the pool and the policy. No operation holds more than one
+/// connection, so that a pool of one suffices, and none holds a connection while a password is
+/// hashed.
+///
+/// ```
+/// use diesel_accounts::diesel::SqliteConnection;
+/// use diesel_accounts::diesel::r2d2::{ConnectionManager, Pool};
+/// use diesel_accounts::{Creation, NewUser, UserManager};
+///
+/// let database = ConnectionManager::<SqliteConnection>::new(":memory:");
+/// let users = UserManager::new(Pool::builder().max_size(1).build(database)?);
+/// users.migrate()?;
+///
+/// match users.create_user(NewUser::new("alice", "alice@example.org", "correct horse"))? {
+///     Creation::Created(user) => println!("welcome, {}", user.id()),
+///     Creation::Existing(_) => println!("please sign in"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct UserManager<C: R2D2Connection + 'static> {
+    pool: Pool<ConnectionManager<C>>,
+    policy: Policy,
+    realm: RealmId,
+}
+
+impl<C> UserManager<C>
+where
+    C: AccountConnection + R2D2Connection + 'static,
+{
+    /// Manages accounts through the host's pool, by the default policy.
+    #[must_use]
+    pub fn new(pool: Pool<ConnectionManager<C>>) -> Self {
+        Self::with_policy(pool, Policy::default())
+    }
+
+    /// Manages accounts through the host's pool, by the host's policy.
+    #[must_use]
+    pub fn with_policy(pool: Pool<ConnectionManager<C>>, policy: Policy) -> Self {
+        Self {
+            pool,
+            policy,
+            realm: RealmId::NIL,
+        }
+    }
+
+    /// The same manager for another realm. Defaults to [`RealmId::NIL`].
+    #[must_use]
+    pub fn in_realm(&self, realm: RealmId) -> Self {
+        Self {
+            realm,
+            ..self.clone()
+        }
+    }
+
+    /// The policy.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The operations on a connection of the host's, in its transaction if one is open.
+    ///
+    /// ```
+    /// use diesel_accounts::diesel::prelude::*;
+    /// use diesel_accounts::diesel::SqliteConnection;
+    /// use diesel_accounts::{Error, NewUser};
+    ///
+    /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
+    /// let mut conn = SqliteConnection::establish(":memory:")?;
+    /// users.on(&mut conn).migrate()?;
+    /// let alice = users.prepare(NewUser::new("alice", "alice@example.org", "correct horse"))?;
+    /// let rolled_back = conn.transaction(|conn| {
+    ///     let creation = users.on(conn).create_user(&alice)?;
+    ///     assert!(creation.is_created());
+    ///     Err::<(), _>(Error::from(diesel_accounts::diesel::result::Error::RollbackTransaction))
+    /// });
+    /// assert!(rolled_back.is_err());
+    /// assert!(users.on(&mut conn).user_by_username("alice")?.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on<'a, D>(&'a self, conn: &'a mut D) -> Accounts<'a, D>
+    where
+        D: AccountConnection<Backend = C::Backend>,
+    {
+        Accounts::new(&self.policy, conn).in_realm(self.realm)
+    }
+
+    /// [`Policy::prepare`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Policy::prepare`].
+    pub fn prepare(&self, new_user: NewUser) -> Result<PreparedUser> {
+        self.policy.prepare(new_user)
+    }
+
+    /// [`Accounts::migrate`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::migrate`], and [`Error::Pool`].
+    pub fn migrate(&self) -> Result<()> {
+        self.on(&mut *self.connection()?).migrate()
+    }
+
+    /// [`Accounts::check`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::check`], and [`Error::Pool`].
+    pub fn check(&self) -> Result<SchemaReport> {
+        self.on(&mut *self.connection()?).check()
+    }
+
+    /// [`Accounts::user_by_id`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::user_by_id`], and [`Error::Pool`].
+    pub fn user_by_id(&self, id: UserId) -> Result<Option<User>> {
+        self.on(&mut *self.connection()?).user_by_id(id)
+    }
+
+    /// [`Accounts::user_by_username`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::user_by_username`], and [`Error::Pool`].
+    pub fn user_by_username(&self, username: &str) -> Result<Option<User>> {
+        self.on(&mut *self.connection()?).user_by_username(username)
+    }
+
+    /// [`Accounts::user_by_email`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::user_by_email`], and [`Error::Pool`].
+    pub fn user_by_email(&self, email: &str) -> Result<Option<User>> {
+        self.on(&mut *self.connection()?).user_by_email(email)
+    }
+
+    /// [`Accounts::user_by_login`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::user_by_login`], and [`Error::Pool`].
+    pub fn user_by_login(&self, login: &str) -> Result<Option<User>> {
+        self.on(&mut *self.connection()?).user_by_login(login)
+    }
+
+    /// [`Accounts::list_users`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::list_users`], and [`Error::Pool`].
+    pub fn list_users(&self, after: Option<UserCursor>, limit: u32) -> Result<Vec<User>> {
+        self.on(&mut *self.connection()?).list_users(after, limit)
+    }
+
+    /// [`Accounts::users_by_username_prefix`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::users_by_username_prefix`], and [`Error::Pool`].
+    pub fn users_by_username_prefix(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<User>> {
+        self.on(&mut *self.connection()?)
+            .users_by_username_prefix(prefix, after, limit)
+    }
+
+    /// [`Accounts::users_by_email_prefix`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::users_by_email_prefix`], and [`Error::Pool`].
+    pub fn users_by_email_prefix(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<User>> {
+        self.on(&mut *self.connection()?)
+            .users_by_email_prefix(prefix, after, limit)
+    }
+
+    /// [`Accounts::disable_user`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::disable_user`], and [`Error::Pool`].
+    pub fn disable_user(&self, id: UserId) -> Result<()> {
+        self.on(&mut *self.connection()?).disable_user(id)
+    }
+
+    /// [`Accounts::enable_user`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::enable_user`], and [`Error::Pool`].
+    pub fn enable_user(&self, id: UserId) -> Result<()> {
+        self.on(&mut *self.connection()?).enable_user(id)
+    }
+
+    /// [`Accounts::reserve_user`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::reserve_user`], and [`Error::Pool`].
+    pub fn reserve_user(&self, id: UserId) -> Result<()> {
+        self.on(&mut *self.connection()?).reserve_user(id)
+    }
+
+    /// [`Accounts::delete_user`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::delete_user`], and [`Error::Pool`].
+    pub fn delete_user(&self, id: UserId) -> Result<()> {
+        self.on(&mut *self.connection()?).delete_user(id)
+    }
+
+    fn connection(&self) -> Result<PooledConnection<ConnectionManager<C>>> {
+        self.connection_until(Instant::now() + self.policy.deadline())
+    }
+
+    /// A connection, waited for no longer than the host's pool is set to wait.
+    fn connection_until(&self, until: Instant) -> Result<PooledConnection<ConnectionManager<C>>> {
+        let remaining = until.saturating_duration_since(Instant::now());
+        let timeout = remaining.min(self.pool.connection_timeout());
+        self.pool
+            .get_timeout(timeout)
+            .map_err(|cause| Error::Pool(PoolFailure::new(cause)))
+    }
+}
+
+impl<C: R2D2Connection> Clone for UserManager<C> {
+    fn clone(&self) -> Self {
+        Self {
+            pool: self.pool.clone(),
+            policy: self.policy.clone(),
+            realm: self.realm,
+        }
+    }
+}
+
+impl<C: R2D2Connection> fmt::Debug for UserManager<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserManager")
+            .field("policy", &self.policy)
+            .field("realm", &self.realm)
+            .finish_non_exhaustive()
+    }
+}

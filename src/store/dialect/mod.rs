@@ -1,0 +1,156 @@
+//! What the engines do differently.
+
+use std::time::Instant;
+
+use diesel::backend::Backend;
+use diesel::prelude::*;
+use diesel::result::DatabaseErrorKind;
+use diesel::result::Error as DieselError;
+
+use super::check::{Finding, FoundColumn, FoundIndex};
+use super::users::{Claim, InsertUser, UserRow};
+use crate::error::Result;
+
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+/// A database engine.
+///
+/// ```
+/// use diesel_accounts::{Engine, migrations};
+///
+/// for migration in migrations(Engine::Postgres) {
+///     println!("-- {:04} {}\n{}", migration.version(), migration.name(), migration.sql());
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Engine {
+    /// MariaDB and MySQL.
+    Mysql,
+    /// PostgreSQL.
+    Postgres,
+    /// SQLite.
+    Sqlite,
+}
+
+/// What differs, for connections `C` of a backend.
+pub(crate) trait Dialect<C>: Backend {
+    const ENGINE: Engine;
+
+    /// Inserts one row. A row that is in its way is told by 0 rows or by a unique violation.
+    fn insert_user(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize>;
+
+    /// The same inside a transaction of the host's, which must survive a refusal.
+    fn insert_user_in_transaction(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize>;
+
+    /// [`UserQueries::holders`](super::users::UserQueries::holders) inside a transaction of the
+    /// host's: it must see rows that were committed since the host's snapshot, where it can.
+    fn holders_in_transaction(conn: &mut C, claim: &Claim<'_>) -> QueryResult<Vec<UserRow>>;
+
+    /// What an error means that Diesel has no name for, on a connection without a transaction. The
+    /// connection may be asked.
+    fn unnamed_trouble(conn: &mut C, message: &str) -> Trouble;
+
+    /// Does the work of `migrate` on a connection without a transaction, alone.
+    fn migrate(conn: &mut C, until: Instant) -> Result<()>;
+
+    /// The columns of our table; none if there is no such table.
+    fn columns(conn: &mut C) -> QueryResult<Vec<FoundColumn>>;
+
+    /// The indexes of our table.
+    fn indexes(conn: &mut C) -> QueryResult<Vec<FoundIndex>>;
+
+    /// What is wrong with the server, the session, or the table as a whole.
+    fn server_findings(conn: &mut C) -> QueryResult<Vec<Finding>>;
+}
+
+/// What a failed insertion means. Only [`Trouble::Lost`] leaves open whether it happened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Trouble {
+    /// A unique key is taken.
+    Conflict,
+    /// Undone for the sake of others: serialization, deadlock, lock wait, busy. Worth repeating.
+    Contention,
+    /// The connection is gone, and nobody knows whether the statement was executed.
+    Lost,
+    /// Refused for good, and the transaction around it is still usable.
+    Refused,
+    /// Refused by a server that answers, for a reason that cannot be told apart.
+    Unnamed,
+}
+
+impl Trouble {
+    /// What an error means by its kind alone, without another word to the server.
+    pub(crate) fn by_kind(error: &DieselError) -> Self {
+        match error {
+            DieselError::DatabaseError(kind, _) => match kind {
+                DatabaseErrorKind::UniqueViolation => Self::Conflict,
+                DatabaseErrorKind::SerializationFailure => Self::Contention,
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => {
+                    Self::Lost
+                }
+                DatabaseErrorKind::CheckViolation
+                | DatabaseErrorKind::ExclusionViolation
+                | DatabaseErrorKind::ForeignKeyViolation
+                | DatabaseErrorKind::NotNullViolation
+                | DatabaseErrorKind::ReadOnlyTransaction
+                | DatabaseErrorKind::RestrictViolation => Self::Refused,
+                _ => Self::Unnamed,
+            },
+            // Never sent.
+            DieselError::InvalidCString(_)
+            | DieselError::QueryBuilderError(_)
+            | DieselError::SerializationError(_) => Self::Refused,
+            DieselError::BrokenTransactionManager | DieselError::RollbackErrorOnCommit { .. } => {
+                Self::Lost
+            }
+            _ => Self::Unnamed,
+        }
+    }
+
+    /// What an error means on a connection without a transaction.
+    pub(crate) fn on<C>(conn: &mut C, error: &DieselError) -> Self
+    where
+        C: Connection<Backend: Dialect<C>>,
+    {
+        match (Self::by_kind(error), error) {
+            (Self::Unnamed, DieselError::DatabaseError(_, information)) => {
+                C::Backend::unnamed_trouble(conn, information.message())
+            }
+            (trouble, _) => trouble,
+        }
+    }
+}
+
+/// Writes and reads the 16 bytes of both kinds of id, on one backend.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+macro_rules! id_as_bytes {
+    ($backend:ty, $($id:ty),+) => {$(
+        impl diesel::serialize::ToSql<crate::store::schema::sql_types::AccountId, $backend> for $id {
+            fn to_sql<'b>(
+                &'b self,
+                out: &mut diesel::serialize::Output<'b, '_, $backend>,
+            ) -> diesel::serialize::Result {
+                std::io::Write::write_all(out, self.as_bytes())?;
+                Ok(diesel::serialize::IsNull::No)
+            }
+        }
+
+        impl diesel::deserialize::FromSql<crate::store::schema::sql_types::AccountId, $backend>
+            for $id
+        {
+            fn from_sql(
+                value: <$backend as diesel::backend::Backend>::RawValue<'_>,
+            ) -> diesel::deserialize::Result<Self> {
+                Ok(Self::from_bytes(value.as_bytes().try_into()?))
+            }
+        }
+    )+};
+}
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use id_as_bytes;

@@ -1,0 +1,258 @@
+use std::time::Instant;
+
+use diesel::connection::LoadConnection;
+use diesel::mysql::Mysql;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+use super::{Dialect, Engine, Trouble};
+use crate::error::{Error, Result};
+use crate::store::check::{Finding, FoundColumn, FoundIndex, SchemaProblem};
+use crate::store::migrate::{MigrationSteps, remaining_millis, run_pending};
+use crate::store::schema::account_users;
+use crate::store::users::{Claim, InsertUser, UserRow, by_id, by_key};
+use crate::user::{RealmId, UserId};
+
+super::id_as_bytes!(Mysql, RealmId, UserId);
+
+impl<C: LoadConnection<Backend = Mysql>> Dialect<C> for Mysql {
+    const ENGINE: Engine = Engine::Mysql;
+
+    /// A plain INSERT. IGNORE cuts values that are too long, ON DUPLICATE KEY UPDATE reports one
+    /// row whether it inserted or not, and may update a third account.
+    fn insert_user(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize> {
+        diesel::insert_into(account_users::table)
+            .values(user)
+            .execute(conn)
+    }
+
+    /// No savepoint: the transaction survives a violation, and would not survive a deadlock.
+    fn insert_user_in_transaction(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize> {
+        Self::insert_user(conn, user)
+    }
+
+    /// A plain look-up at REPEATABLE READ does not see the winner, and FOR UPDATE deadlocks with the
+    /// other losers. Three look-ups, for a locking OR over a small table locks every row of it.
+    fn holders_in_transaction(conn: &mut C, claim: &Claim<'_>) -> QueryResult<Vec<UserRow>> {
+        let mut rows: Vec<UserRow> = InShareMode(by_id!(claim.id)).load(conn)?;
+        let by_username = by_key!(account_users::username_key, claim.realm, claim.username_key);
+        rows.extend(InShareMode(by_username).load::<UserRow>(conn)?);
+        let by_email = by_key!(account_users::email_key, claim.realm, claim.email_key);
+        rows.extend(InShareMode(by_email).load::<UserRow>(conn)?);
+        Ok(rows)
+    }
+
+    /// Diesel hides the error's number and its text is in the server's language; but the server
+    /// still knows the number. If it does not answer, the connection is lost.
+    fn unnamed_trouble(conn: &mut C, message: &str) -> Trouble {
+        // Galera without a quorum: the cluster may yet apply what this node says it could not.
+        if message.contains("Primary Component") {
+            return Trouble::Lost;
+        }
+        match last_error_number(conn) {
+            // Lock wait timeout, deadlock, record changed since the snapshot, WSREP not ready.
+            Ok(Some(1205 | 1213 | 1020 | 1047)) => Trouble::Contention,
+            Ok(Some(_)) => Trouble::Refused,
+            Ok(None) => Trouble::Unnamed,
+            Err(_) => Trouble::Lost,
+        }
+    }
+
+    /// DDL is not transactional: a named lock keeps others out, and every step can be repeated.
+    fn migrate(conn: &mut C, until: Instant) -> Result<()> {
+        let seconds = (remaining_millis(until) + 999) / 1000;
+        let lock: NumberRow = sql_query(format!("SELECT GET_LOCK({LOCK_NAME}, ?) AS number"))
+            .bind::<BigInt, _>(seconds)
+            .get_result(conn)?;
+        if lock.number != Some(1) {
+            return Err(Error::Busy);
+        }
+        let result = run_pending(conn);
+        // If this fails the connection is lost, and the lock with it.
+        let _ = sql_query(format!("SELECT RELEASE_LOCK({LOCK_NAME}) AS number"))
+            .get_result::<NumberRow>(conn);
+        result
+    }
+
+    fn columns(conn: &mut C) -> QueryResult<Vec<FoundColumn>> {
+        let rows: Vec<ColumnRow> = sql_query(
+            "SELECT column_name AS name, data_type AS type_name, \
+                    CAST(character_maximum_length AS SIGNED) AS length, \
+                    collation_name AS collation \
+             FROM information_schema.columns \
+             WHERE table_schema = DATABASE() AND table_name = 'account_users'",
+        )
+        .load(conn)?;
+        let column = |row: ColumnRow| {
+            let collation = row.collation.as_deref();
+            FoundColumn {
+                // Every other collation ignores case, accents or trailing spaces.
+                bytewise: matches!(
+                    collation,
+                    None | Some("utf8mb4_nopad_bin" | "utf8mb4_0900_bin")
+                ),
+                unicode: collation.is_none_or(|name| name.starts_with("utf8mb4")),
+                right_type: match row.name.as_str() {
+                    "id" | "realm" => row.type_name == "binary" && row.length == Some(16),
+                    _ => true,
+                },
+                name: row.name,
+                length: row.length,
+            }
+        };
+        Ok(rows.into_iter().map(column).collect())
+    }
+
+    fn indexes(conn: &mut C) -> QueryResult<Vec<FoundIndex>> {
+        let rows: Vec<IndexRow> = sql_query(
+            "SELECT GROUP_CONCAT(column_name ORDER BY seq_in_index) AS columns_, \
+                    CAST(MAX(non_unique) = 0 AS SIGNED) AS is_unique, \
+                    CAST(MIN(index_type = 'BTREE') AS SIGNED) AS btree, \
+                    CAST(MAX(sub_part IS NOT NULL) = 0 AS SIGNED) AS whole \
+             FROM information_schema.statistics \
+             WHERE table_schema = DATABASE() AND table_name = 'account_users' \
+             GROUP BY index_name",
+        )
+        .load(conn)?;
+        let index = |row: IndexRow| FoundIndex {
+            columns: row.columns_.split(',').map(str::to_owned).collect(),
+            unique: row.is_unique == 1,
+            btree: row.btree == 1,
+            immediate: true,
+            whole: row.whole == 1,
+            bytewise: true,
+        };
+        Ok(rows.into_iter().map(index).collect())
+    }
+
+    fn server_findings(conn: &mut C) -> QueryResult<Vec<Finding>> {
+        let server: ServerRow = sql_query(
+            "SELECT @@sql_mode AS sql_mode, CAST(@@autocommit AS SIGNED) AS autocommit, \
+                    (SELECT engine FROM information_schema.tables \
+                     WHERE table_schema = DATABASE() AND table_name = 'account_users') AS engine",
+        )
+        .get_result(conn)?;
+        let mut findings = Vec::new();
+        if !server
+            .sql_mode
+            .split(',')
+            .any(|mode| mode.starts_with("STRICT_"))
+        {
+            findings.push(Finding::new(SchemaProblem::NotStrict, "sql_mode"));
+        }
+        if server.autocommit != 1 {
+            findings.push(Finding::new(SchemaProblem::AutocommitOff, "autocommit"));
+        }
+        if server.engine.is_some_and(|engine| engine != "InnoDB") {
+            findings.push(Finding::new(
+                SchemaProblem::NotTransactional,
+                "account_users",
+            ));
+        }
+        Ok(findings)
+    }
+}
+
+impl<C: LoadConnection<Backend = Mysql>> MigrationSteps<C> for Mysql {
+    fn has_table(conn: &mut C, name: &str) -> QueryResult<bool> {
+        count_tables(conn, "", name)
+    }
+
+    /// A migration that was cut short has left tables without an entry in the ledger; ours carry
+    /// our name in their comment.
+    fn is_ours(conn: &mut C, name: &str) -> QueryResult<bool> {
+        count_tables(conn, " AND table_comment = 'diesel-accounts'", name)
+    }
+
+    /// In a transaction, so that the entry in the ledger is committed with `autocommit` off too.
+    fn step(conn: &mut C, statement: &str) -> Result<()> {
+        conn.transaction(|conn| conn.batch_execute(statement))
+            .map_err(Error::from)
+    }
+}
+
+/// Appends `LOCK IN SHARE MODE`, which MariaDB and MySQL both understand; Diesel's `for_share` is
+/// `FOR SHARE`, which MariaDB does not.
+#[derive(Clone, Copy, Debug, QueryId)]
+struct InShareMode<Q>(Q);
+
+impl<Q: QueryFragment<Mysql>> QueryFragment<Mysql> for InShareMode<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+        self.0.walk_ast(out.reborrow())?;
+        out.push_sql(" LOCK IN SHARE MODE");
+        Ok(())
+    }
+}
+
+impl<Q: Query> Query for InShareMode<Q> {
+    type SqlType = Q::SqlType;
+}
+
+impl<Q, C> RunQueryDsl<C> for InShareMode<Q> {}
+
+/// The number of the error of the last statement.
+fn last_error_number<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> QueryResult<Option<i64>> {
+    conn.batch_execute("GET DIAGNOSTICS CONDITION 1 @diesel_accounts_errno = MYSQL_ERRNO")?;
+    sql_query("SELECT CAST(@diesel_accounts_errno AS SIGNED) AS number")
+        .get_result::<NumberRow>(conn)
+        .map(|row| row.number)
+}
+
+fn count_tables<C: LoadConnection<Backend = Mysql>>(
+    conn: &mut C,
+    condition: &str,
+    name: &str,
+) -> QueryResult<bool> {
+    sql_query(format!(
+        "SELECT COUNT(*) AS number FROM information_schema.tables \
+         WHERE table_schema = DATABASE() AND table_name = ?{condition}"
+    ))
+    .bind::<Text, _>(name)
+    .get_result::<NumberRow>(conn)
+    .map(|row| row.number > Some(0))
+}
+
+/// Names of locks are shared by all databases of a server, and are at most 64 characters long.
+const LOCK_NAME: &str = "CONCAT('diesel-accounts ', MD5(DATABASE()))";
+
+#[derive(QueryableByName)]
+struct ColumnRow {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    type_name: String,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    length: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    collation: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct IndexRow {
+    #[diesel(sql_type = Text)]
+    columns_: String,
+    #[diesel(sql_type = BigInt)]
+    is_unique: i64,
+    #[diesel(sql_type = BigInt)]
+    btree: i64,
+    #[diesel(sql_type = BigInt)]
+    whole: i64,
+}
+
+#[derive(QueryableByName)]
+struct ServerRow {
+    #[diesel(sql_type = Text)]
+    sql_mode: String,
+    #[diesel(sql_type = BigInt)]
+    autocommit: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    engine: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct NumberRow {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    number: Option<i64>,
+}

@@ -1,0 +1,207 @@
+use std::time::Instant;
+
+use diesel::connection::LoadConnection;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+
+use super::{Dialect, Engine, Trouble};
+use crate::error::{Error, Result};
+use crate::store::check::{Finding, FoundColumn, FoundIndex, SchemaProblem};
+use crate::store::migrate::{MigrationSteps, remaining_millis, run_pending};
+use crate::store::schema::account_users;
+use crate::store::users::{Claim, InsertUser, UserQueries, UserRow};
+use crate::user::{RealmId, UserId};
+
+super::id_as_bytes!(Pg, RealmId, UserId);
+
+impl<C: LoadConnection<Backend = Pg>> Dialect<C> for Pg {
+    const ENGINE: Engine = Engine::Postgres;
+
+    /// Without a conflict target: with one, a violation of any other unique key is still an error.
+    fn insert_user(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize> {
+        diesel::insert_into(account_users::table)
+            .values(user)
+            .on_conflict_do_nothing()
+            .execute(conn)
+    }
+
+    /// In a savepoint: after any error PostgreSQL refuses every further statement, and answers the
+    /// host's COMMIT with a silent ROLLBACK.
+    fn insert_user_in_transaction(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize> {
+        conn.transaction(|conn| Self::insert_user(conn, user))
+    }
+
+    /// A snapshot that is too old to see the winner makes the insertion fail (40001), so that a
+    /// plain look-up is enough.
+    fn holders_in_transaction(conn: &mut C, claim: &Claim<'_>) -> QueryResult<Vec<UserRow>> {
+        Self::holders(conn, claim)
+    }
+
+    /// Diesel hides the SQLSTATE, and the text is in the server's language. So the texts are a hint
+    /// only, and both answers are true: the server spoke, so nothing was inserted. `Contention` is
+    /// repeated until the deadline, `Unnamed` a few times.
+    fn unnamed_trouble(_: &mut C, message: &str) -> Trouble {
+        match message {
+            "deadlock detected" | "canceling statement due to lock timeout" => Trouble::Contention,
+            _ => Trouble::Unnamed,
+        }
+    }
+
+    fn migrate(conn: &mut C, until: Instant) -> Result<()> {
+        conn.transaction(|conn| {
+            // The ledger must be read after the wait, whatever the host's default isolation.
+            conn.batch_execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE")?;
+            conn.batch_execute(&format!(
+                "SET LOCAL lock_timeout = {}",
+                remaining_millis(until)
+            ))?;
+            conn.batch_execute(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))?;
+            run_pending(conn)
+        })
+    }
+
+    fn columns(conn: &mut C) -> QueryResult<Vec<FoundColumn>> {
+        let rows: Vec<ColumnRow> = sql_query(
+            "SELECT a.attname::text AS name, format_type(a.atttypid, NULL) AS type_name, \
+                    CASE WHEN a.atttypid = 'varchar'::regtype AND a.atttypmod > 4 \
+                         THEN (a.atttypmod - 4)::bigint END AS length, \
+                    (SELECT collname::text FROM pg_catalog.pg_collation \
+                     WHERE oid = a.attcollation) AS collation \
+             FROM pg_catalog.pg_attribute a \
+             WHERE a.attrelid = to_regclass('account_users') AND a.attnum > 0 \
+               AND NOT a.attisdropped",
+        )
+        .load(conn)?;
+        let column = |row: ColumnRow| FoundColumn {
+            bytewise: row
+                .collation
+                .as_deref()
+                .is_none_or(|name| name == "C" || name == "POSIX"),
+            unicode: true,
+            right_type: match row.name.as_str() {
+                "id" | "realm" => row.type_name == "uuid",
+                _ => true,
+            },
+            name: row.name,
+            length: row.length,
+        };
+        Ok(rows.into_iter().map(column).collect())
+    }
+
+    fn indexes(conn: &mut C) -> QueryResult<Vec<FoundIndex>> {
+        let rows: Vec<IndexRow> = sql_query(
+            "SELECT am.amname = 'btree' AS btree, i.indisunique AS is_unique, \
+                    i.indimmediate AS immediate, \
+                    i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AS whole, \
+                    coalesce((SELECT string_agg(a.attname::text, ',' ORDER BY k.position) \
+                     FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (number, position) \
+                     JOIN pg_catalog.pg_attribute a \
+                       ON a.attrelid = i.indrelid AND a.attnum = k.number \
+                     WHERE k.position <= i.indnkeyatts), '') AS columns, \
+                    coalesce((SELECT bool_and(c.collname IN ('C', 'POSIX')) \
+                     FROM unnest(i.indcollation::oid[]) o (id) \
+                     JOIN pg_catalog.pg_collation c ON c.oid = o.id), true) AS bytewise \
+             FROM pg_catalog.pg_index i \
+             JOIN pg_catalog.pg_class r ON r.oid = i.indexrelid \
+             JOIN pg_catalog.pg_am am ON am.oid = r.relam \
+             WHERE i.indrelid = to_regclass('account_users')",
+        )
+        .load(conn)?;
+        let index = |row: IndexRow| FoundIndex {
+            columns: row.columns.split(',').map(str::to_owned).collect(),
+            unique: row.is_unique,
+            btree: row.btree,
+            immediate: row.immediate,
+            whole: row.whole,
+            bytewise: row.bytewise,
+        };
+        Ok(rows.into_iter().map(index).collect())
+    }
+
+    fn server_findings(conn: &mut C) -> QueryResult<Vec<Finding>> {
+        let server: ServerRow = sql_query(
+            "SELECT current_setting('server_encoding') AS encoding, \
+                    coalesce((SELECT relrowsecurity FROM pg_catalog.pg_class \
+                     WHERE oid = to_regclass('account_users')), false) AS row_security",
+        )
+        .get_result(conn)?;
+        let mut findings = Vec::new();
+        if server.encoding != "UTF8" {
+            findings.push(Finding::new(SchemaProblem::NotUnicode, "server_encoding"));
+        }
+        if server.row_security {
+            findings.push(Finding::new(SchemaProblem::RowSecurity, "account_users"));
+        }
+        Ok(findings)
+    }
+}
+
+impl<C: LoadConnection<Backend = Pg>> MigrationSteps<C> for Pg {
+    /// In the schema in which an unqualified CREATE TABLE creates.
+    fn has_table(conn: &mut C, name: &str) -> QueryResult<bool> {
+        sql_query(
+            "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = current_schema() AND c.relname = $1) AS found",
+        )
+        .bind::<Text, _>(name)
+        .get_result::<FoundRow>(conn)
+        .map(|row| row.found)
+    }
+
+    /// DDL is transactional: what is there without an entry in the ledger is not ours.
+    fn is_ours(_: &mut C, _: &str) -> QueryResult<bool> {
+        Ok(false)
+    }
+
+    fn step(conn: &mut C, statement: &str) -> Result<()> {
+        conn.batch_execute(statement).map_err(Error::from)
+    }
+}
+
+/// Any number, as long as it is always the same: "accounts" in ASCII.
+const MIGRATION_LOCK: i64 = 0x6163_636f_756e_7473;
+
+#[derive(QueryableByName)]
+struct ColumnRow {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    type_name: String,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    length: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    collation: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct IndexRow {
+    #[diesel(sql_type = Text)]
+    columns: String,
+    #[diesel(sql_type = Bool)]
+    is_unique: bool,
+    #[diesel(sql_type = Bool)]
+    btree: bool,
+    #[diesel(sql_type = Bool)]
+    immediate: bool,
+    #[diesel(sql_type = Bool)]
+    whole: bool,
+    #[diesel(sql_type = Bool)]
+    bytewise: bool,
+}
+
+#[derive(QueryableByName)]
+struct ServerRow {
+    #[diesel(sql_type = Text)]
+    encoding: String,
+    #[diesel(sql_type = Bool)]
+    row_security: bool,
+}
+
+#[derive(QueryableByName)]
+struct FoundRow {
+    #[diesel(sql_type = Bool)]
+    found: bool,
+}

@@ -1,0 +1,187 @@
+use std::time::Instant;
+
+use diesel::connection::LoadConnection;
+use diesel::deserialize::{self, FromSql};
+use diesel::prelude::*;
+use diesel::serialize::{self, IsNull, Output, ToSql};
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Binary, Text};
+use diesel::sqlite::{Sqlite, SqliteValue};
+
+use super::{Dialect, Engine, Trouble};
+use crate::error::{Error, Result};
+use crate::retry::Backoff;
+use crate::store::check::{Finding, FoundColumn, FoundIndex};
+use crate::store::migrate::{MigrationSteps, run_pending};
+use crate::store::schema::account_users;
+use crate::store::schema::sql_types::AccountId;
+use crate::store::users::{Claim, InsertUser, UserQueries, UserRow};
+use crate::user::{RealmId, UserId};
+
+impl<C: LoadConnection<Backend = Sqlite>> Dialect<C> for Sqlite {
+    const ENGINE: Engine = Engine::Sqlite;
+
+    /// `ON CONFLICT DO NOTHING`, not `OR IGNORE`, which swallows other violations too. Executed and
+    /// counted: with RETURNING a row may be reported although the commit failed.
+    fn insert_user(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize> {
+        diesel::insert_into(account_users::table)
+            .values(user)
+            .on_conflict_do_nothing()
+            .execute(conn)
+    }
+
+    /// No savepoint: a statement that fails is undone by itself.
+    fn insert_user_in_transaction(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize> {
+        Self::insert_user(conn, user)
+    }
+
+    /// A transaction that could insert sees the latest state.
+    fn holders_in_transaction(conn: &mut C, claim: &Claim<'_>) -> QueryResult<Vec<UserRow>> {
+        Self::holders(conn, claim)
+    }
+
+    /// Diesel hides the result code; SQLite's texts are fixed, in English, and without user data.
+    fn unnamed_trouble(_: &mut C, message: &str) -> Trouble {
+        if is_busy(message) {
+            Trouble::Contention
+        } else if message.contains("disk I/O error") {
+            Trouble::Lost
+        } else {
+            Trouble::Refused
+        }
+    }
+
+    /// A transaction that has read before it writes never waits for another writer: it fails at
+    /// once, and is begun again.
+    fn migrate(conn: &mut C, until: Instant) -> Result<()> {
+        let mut backoff = Backoff::until(until);
+        loop {
+            match conn.transaction(run_pending) {
+                Err(Error::Database(failure)) if is_contention(failure.diesel_error()) => {
+                    if !backoff.pause() {
+                        return Err(Error::Busy);
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn columns(conn: &mut C) -> QueryResult<Vec<FoundColumn>> {
+        let rows: Vec<ColumnRow> =
+            sql_query("SELECT name FROM pragma_table_info('account_users')").load(conn)?;
+        let column = |row: ColumnRow| FoundColumn {
+            name: row.name,
+            length: None,
+            bytewise: true,
+            unicode: true,
+            right_type: true,
+        };
+        Ok(rows.into_iter().map(column).collect())
+    }
+
+    fn indexes(conn: &mut C) -> QueryResult<Vec<FoundIndex>> {
+        let rows: Vec<IndexRow> = sql_query(
+            "SELECT group_concat(coalesce(name, '')) AS columns, is_unique, partial, \
+                    min(coll = 'BINARY') AS bytewise \
+             FROM (SELECT l.name AS index_name, l.\"unique\" AS is_unique, l.partial AS partial, \
+                          x.name AS name, x.coll AS coll \
+                   FROM pragma_index_list('account_users') l, pragma_index_xinfo(l.name) x \
+                   WHERE x.key = 1 ORDER BY l.name, x.seqno) \
+             GROUP BY index_name",
+        )
+        .load(conn)?;
+        let index = |row: IndexRow| FoundIndex {
+            columns: row.columns.split(',').map(str::to_owned).collect(),
+            unique: row.is_unique == 1,
+            btree: true,
+            immediate: true,
+            whole: row.partial == 0,
+            bytewise: row.bytewise == 1,
+        };
+        Ok(rows.into_iter().map(index).collect())
+    }
+
+    fn server_findings(_: &mut C) -> QueryResult<Vec<Finding>> {
+        Ok(Vec::new())
+    }
+}
+
+impl<C: LoadConnection<Backend = Sqlite>> MigrationSteps<C> for Sqlite {
+    fn has_table(conn: &mut C, name: &str) -> QueryResult<bool> {
+        sql_query("SELECT COUNT(*) AS number FROM sqlite_schema WHERE name = ?")
+            .bind::<Text, _>(name)
+            .get_result::<NumberRow>(conn)
+            .map(|row| row.number > 0)
+    }
+
+    /// DDL is transactional: what is there without an entry in the ledger is not ours.
+    fn is_ours(_: &mut C, _: &str) -> QueryResult<bool> {
+        Ok(false)
+    }
+
+    fn step(conn: &mut C, statement: &str) -> Result<()> {
+        conn.batch_execute(statement).map_err(Error::from)
+    }
+}
+
+/// SQLITE_BUSY and SQLITE_LOCKED, with all their extended codes.
+fn is_busy(message: &str) -> bool {
+    [
+        "database is locked",
+        "database table is locked",
+        "database schema is locked",
+    ]
+    .iter()
+    .any(|text| message.starts_with(text))
+}
+
+fn is_contention(error: &diesel::result::Error) -> bool {
+    match error {
+        diesel::result::Error::DatabaseError(_, information) => is_busy(information.message()),
+        _ => false,
+    }
+}
+
+macro_rules! id_as_blob {
+    ($($id:ty),+) => {$(
+        impl ToSql<AccountId, Sqlite> for $id {
+            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+                out.set_value(self.as_bytes().as_slice());
+                Ok(IsNull::No)
+            }
+        }
+
+        impl FromSql<AccountId, Sqlite> for $id {
+            fn from_sql(value: SqliteValue<'_, '_, '_>) -> deserialize::Result<Self> {
+                let bytes = <Vec<u8> as FromSql<Binary, Sqlite>>::from_sql(value)?;
+                Ok(Self::from_bytes(bytes.as_slice().try_into()?))
+            }
+        }
+    )+};
+}
+id_as_blob!(RealmId, UserId);
+
+#[derive(QueryableByName)]
+struct ColumnRow {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+#[derive(QueryableByName)]
+struct IndexRow {
+    #[diesel(sql_type = Text)]
+    columns: String,
+    #[diesel(sql_type = BigInt)]
+    is_unique: i64,
+    #[diesel(sql_type = BigInt)]
+    partial: i64,
+    #[diesel(sql_type = BigInt)]
+    bytewise: i64,
+}
+
+#[derive(QueryableByName)]
+struct NumberRow {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}

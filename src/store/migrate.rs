@@ -1,0 +1,193 @@
+//! The migrations, and the ledger of those that were applied.
+
+use std::time::Instant;
+
+use diesel::connection::LoadConnection;
+use diesel::prelude::*;
+
+use super::AccountBackend;
+use super::dialect::Engine;
+use crate::error::{Error, Result, SchemaFailure};
+
+/// The migrations of one engine, oldest first, for a host that runs them itself.
+///
+/// Each ends by entering itself into our own ledger, `account_migrations`, so that
+/// [`UserManager::migrate`](crate::UserManager::migrate) has nothing left to do and
+/// [`UserManager::check`](crate::UserManager::check) is content.
+#[must_use]
+pub fn migrations(engine: Engine) -> &'static [Migration] {
+    match engine {
+        Engine::Mysql => &MYSQL,
+        Engine::Postgres => &POSTGRES,
+        Engine::Sqlite => &SQLITE,
+    }
+}
+
+/// One step of the schema, in plain SQL.
+#[derive(Clone, Copy, Debug)]
+pub struct Migration {
+    version: i32,
+    name: &'static str,
+    sql: &'static str,
+}
+
+impl Migration {
+    /// The version of the schema that it leads to.
+    #[must_use]
+    pub fn version(&self) -> i32 {
+        self.version
+    }
+
+    /// A short name, in snake case.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The statements, each ended by a semicolon and a line break.
+    #[must_use]
+    pub fn sql(&self) -> &'static str {
+        self.sql
+    }
+
+    fn statements(&self) -> impl Iterator<Item = &'static str> {
+        self.sql
+            .split(";\n")
+            .map(str::trim)
+            .filter(|statement| !statement.is_empty())
+    }
+}
+
+/// What differs between the engines in a migration.
+pub(crate) trait MigrationSteps<C> {
+    fn has_table(conn: &mut C, name: &str) -> QueryResult<bool>;
+
+    /// Whether a table that is there before its migration was entered comes from a migration of
+    /// ours that was cut short.
+    fn is_ours(conn: &mut C, name: &str) -> QueryResult<bool>;
+
+    fn step(conn: &mut C, statement: &str) -> Result<()>;
+}
+
+/// Applies what the ledger does not have. Nobody else does the same meanwhile.
+pub(crate) fn run_pending<C, B>(conn: &mut C) -> Result<()>
+where
+    C: LoadConnection<Backend = B>,
+    B: AccountBackend<C>,
+{
+    let applied = applied_version(conn)?;
+    for migration in migrations(B::ENGINE)
+        .iter()
+        .filter(|step| step.version > applied)
+    {
+        for table in TABLES_OF_VERSION_1
+            .iter()
+            .filter(|_| migration.version == 1)
+        {
+            if B::has_table(conn, table)? && !B::is_ours(conn, table)? {
+                return Err(Error::Schema(SchemaFailure::ForeignTable));
+            }
+        }
+        for statement in migration.statements() {
+            B::step(conn, statement)?;
+        }
+    }
+    Ok(())
+}
+
+/// The version of the schema; 0 if there is none.
+pub(crate) fn applied_version<C, B>(conn: &mut C) -> Result<i32>
+where
+    C: LoadConnection<Backend = B>,
+    B: AccountBackend<C>,
+{
+    if !B::has_table(conn, "account_migrations")? {
+        return Ok(0);
+    }
+    Ok(B::ledger_version(conn)?.unwrap_or(0))
+}
+
+pub(crate) trait LedgerQueries<C> {
+    fn ledger_version(conn: &mut C) -> QueryResult<Option<i32>>;
+}
+
+macro_rules! ledger_queries {
+    ($backend:ty) => {
+        impl<C: LoadConnection<Backend = $backend>> LedgerQueries<C> for $backend {
+            fn ledger_version(conn: &mut C) -> QueryResult<Option<i32>> {
+                account_migrations::table
+                    .select(diesel::dsl::max(account_migrations::version))
+                    .get_result(conn)
+            }
+        }
+    };
+}
+super::for_each_backend!(ledger_queries);
+
+diesel::table! {
+    account_migrations (version) {
+        version -> Integer,
+        name -> Text,
+        applied_at -> BigInt,
+    }
+}
+
+/// How long a server may wait for a lock: at least a millisecond, for 0 means for ever.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(crate) fn remaining_millis(until: Instant) -> i64 {
+    let remaining = until.saturating_duration_since(Instant::now());
+    i64::try_from(remaining.as_millis())
+        .unwrap_or(i64::MAX)
+        .clamp(1, 86_400_000)
+}
+
+/// The newest version of the schema that this crate knows.
+pub(crate) const SCHEMA_VERSION: i32 = 1;
+
+const TABLES_OF_VERSION_1: [&str; 2] = ["account_migrations", "account_users"];
+
+const MYSQL: [Migration; 1] = [Migration {
+    version: 1,
+    name: "account_users",
+    sql: include_str!("migrations/mysql/0001_account_users.sql"),
+}];
+
+const POSTGRES: [Migration; 1] = [Migration {
+    version: 1,
+    name: "account_users",
+    sql: include_str!("migrations/postgres/0001_account_users.sql"),
+}];
+
+const SQLITE: [Migration; 1] = [Migration {
+    version: 1,
+    name: "account_users",
+    sql: include_str!("migrations/sqlite/0001_account_users.sql"),
+}];
+
+#[cfg(test)]
+mod tests {
+    use super::{Engine, SCHEMA_VERSION, migrations};
+
+    #[test]
+    fn every_engine_has_every_version_and_enters_it_into_the_ledger() {
+        for engine in [Engine::Mysql, Engine::Postgres, Engine::Sqlite] {
+            let versions: Vec<_> = migrations(engine)
+                .iter()
+                .map(|step| step.version())
+                .collect();
+            assert_eq!(
+                versions,
+                (1..=SCHEMA_VERSION).collect::<Vec<_>>(),
+                "{engine:?}"
+            );
+            for migration in migrations(engine) {
+                let last = migration.statements().last().unwrap();
+                assert!(last.starts_with("INSERT INTO account_migrations"), "{last}");
+                assert!(last.contains(migration.name()));
+                // Nothing but the ends of statements may look like one.
+                let semicolons = migration.sql().matches(';').count();
+                assert_eq!(migration.statements().count(), semicolons, "{engine:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The tables, as Diesel sees them, for hosts' joins and foreign keys.
+
+/// The SQL types of our own.
+pub mod sql_types {
+    use diesel::query_builder::QueryId;
+    use diesel::sql_types::SqlType;
+
+    /// 16 bytes in the engine's own form: `uuid`, `BINARY(16)` or `BLOB`.
+    ///
+    /// A host gives this type to a column that refers to `account_users.id`.
+    #[derive(Clone, Copy, Debug, Default, QueryId, SqlType)]
+    #[diesel(mysql_type(name = "Blob"))]
+    #[diesel(postgres_type(oid = 2950, array_oid = 2951))]
+    #[diesel(sqlite_type(name = "Binary"))]
+    #[non_exhaustive]
+    pub struct AccountId;
+}
+
+diesel::table! {
+/// One row for each account. Columns are only ever added.
+///
+/// Read it, join it and refer to it; leave the writing to this crate. `password_hash` is a
+/// secret: select the columns that you need by name.
+account_users (id) {
+    /// Identifies the account for as long as it lives.
+    id -> crate::store::schema::sql_types::AccountId,
+    /// The space in which both keys are unique.
+    realm -> crate::store::schema::sql_types::AccountId,
+    /// As the person typed it.
+    username -> Nullable<Text>,
+    /// What decides who is equal to whom.
+    username_key -> Nullable<Text>,
+    /// Which version of the key function made the key.
+    username_key_version -> SmallInt,
+    /// As the person typed it.
+    email -> Nullable<Text>,
+    /// What decides who is equal to whom.
+    email_key -> Nullable<Text>,
+    /// Which version of the key function made the key.
+    email_key_version -> SmallInt,
+    /// When mail to the address was proved to arrive, in microseconds since 1970.
+    email_verified_at -> Nullable<BigInt>,
+    /// A PHC string; NULL if the account has no password.
+    password_hash -> Nullable<Text>,
+    /// 0 active, 1 disabled, 2 reserved.
+    state -> SmallInt,
+    /// Rises whenever open sessions have to end.
+    session_generation -> BigInt,
+    /// In microseconds since 1970.
+    created_at -> BigInt,
+    /// In microseconds since 1970.
+    updated_at -> BigInt,
+    /// In microseconds since 1970; NULL if the account has no password.
+    password_changed_at -> Nullable<BigInt>,
+    /// In microseconds since 1970; NULL if the person never signed in.
+    last_sign_in_at -> Nullable<BigInt>,
+}
+}

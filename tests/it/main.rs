@@ -1,0 +1,6 @@
+//! Integration tests. Every test runs on every enabled engine, in a database of its own.
+//!
+//! `cargo test` runs them on SQLite, `scripts/test` on all three engines.
+
+mod create;
+mod support;
