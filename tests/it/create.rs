@@ -48,11 +48,7 @@ fn a_creation_is_created_then_existing<C: TestConnection>(db: TestDb<C>) {
 
 fn every_spelling_of_one_person_is_one_account<C: TestConnection>(db: TestDb<C>) {
     let new = |username: &str, email: &str| NewUser::new(username, email, PASSWORD);
-    let id = db
-        .users
-        .create_user(new("Jos\u{e9}", "Jose@b\u{fc}cher.example"))
-        .unwrap()
-        .user_id();
+    let id = db.create(new("Jos\u{e9}", "Jose@b\u{fc}cher.example")).id();
     for (username, email) in [
         ("JOS\u{c9}", "JOSE@B\u{dc}CHER.EXAMPLE"),
         ("jose\u{301}", "jose@xn--bcher-kva.example"),
@@ -70,7 +66,7 @@ fn every_spelling_of_one_person_is_one_account<C: TestConnection>(db: TestDb<C>)
 }
 
 fn one_matching_field_is_existing_and_says_which<C: TestConnection>(db: TestDb<C>) {
-    let id = db.users.create_user(alice()).unwrap().user_id();
+    let id = db.create(alice()).id();
     let by_username = NewUser::new("ALICE", "other@example.org", PASSWORD);
     let found = existing(db.users.create_user(by_username));
     assert_eq!((found.user_id(), found.matched()), (id, Matched::Username));
@@ -81,8 +77,8 @@ fn one_matching_field_is_existing_and_says_which<C: TestConnection>(db: TestDb<C
 }
 
 fn the_username_of_one_and_the_email_of_another_are_taken_by_two<C: TestConnection>(db: TestDb<C>) {
-    let alice_id = db.users.create_user(alice()).unwrap().user_id();
-    let bob_id = db.users.create_user(bob()).unwrap().user_id();
+    let alice_id = db.create(alice()).id();
+    let bob_id = db.create(bob()).id();
     let both = || NewUser::new("Alice", "Bob@example.org", PASSWORD);
     let prepared = db.users.prepare(both()).unwrap();
     for refused in [
@@ -117,7 +113,7 @@ fn a_repetition_with_the_same_id_is_the_same_creation<C: TestConnection>(db: Tes
 
 fn an_id_that_belongs_to_somebody_else_is_reused<C: TestConnection>(db: TestDb<C>) {
     let id = UserId::new();
-    db.users.create_user(alice().with_id(id)).unwrap();
+    db.create(alice().with_id(id));
     for other in [
         bob(),
         NewUser::new("alice", "bob@example.org", PASSWORD),
@@ -136,7 +132,7 @@ fn an_id_that_belongs_to_somebody_else_is_reused<C: TestConnection>(db: TestDb<C
 
 fn an_id_of_another_realm_is_reused<C: TestConnection>(db: TestDb<C>) {
     let id = UserId::new();
-    db.users.create_user(alice().with_id(id)).unwrap();
+    db.create(alice().with_id(id));
     let elsewhere = db.users.in_realm(RealmId::from_bytes([7; 16]));
     assert_matches!(
         elsewhere.create_user(alice().with_id(id)),
@@ -188,7 +184,7 @@ fn a_policy_that_refuses_still_knows_its_own_creation<C: TestConnection>(db: Tes
 
 fn the_names_of_a_reserved_account_are_taken_in_every_mode<C: TestConnection>(db: TestDb<C>) {
     let id = UserId::new();
-    db.users.create_user(alice().with_id(id)).unwrap();
+    db.create(alice().with_id(id));
     db.users.reserve_user(id).unwrap();
     let prepared = db.users.prepare(alice()).unwrap();
     let mut conn = db.connect();
@@ -215,7 +211,7 @@ fn the_names_of_a_reserved_account_are_taken_in_every_mode<C: TestConnection>(db
 }
 
 fn an_existing_disabled_account_is_returned_as_disabled<C: TestConnection>(db: TestDb<C>) {
-    let id = db.users.create_user(alice()).unwrap().user_id();
+    let id = db.create(alice()).id();
     db.users.disable_user(id).unwrap();
     let found = existing(db.users.create_user(alice()));
     assert_eq!(found.unauthenticated_user().state(), UserState::Disabled);
@@ -334,9 +330,10 @@ fn accounts_without_a_username_do_not_conflict_with_each_other<C: TestConnection
     );
     // A repetition without the field that the account has is another person's.
     let id = UserId::new();
-    users
+    let cat = users
         .create_user(NewUser::new("cat", "cat@example.org", PASSWORD).with_id(id))
         .unwrap();
+    assert!(cat.is_created());
     let less = users.create_user(NewUser::with_username("cat", PASSWORD).with_id(id));
     assert_matches!(less, Err(Error::IdReused { .. }));
     assert_eq!(db.count(), 5);
@@ -348,7 +345,7 @@ fn what_was_typed_is_kept_without_outer_white_space<C: TestConnection>(db: TestD
         "\tAlice@B\u{dc}CHER.example \n",
         PASSWORD,
     );
-    let id = db.users.create_user(typed).unwrap().user_id();
+    let id = db.create(typed).id();
     let stored = db.users.user_by_id(id).unwrap().unwrap();
     assert_eq!(stored.username(), Some("\u{ff21}lice"));
     assert_eq!(stored.email(), Some("Alice@B\u{dc}CHER.example"));

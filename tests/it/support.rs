@@ -12,7 +12,7 @@ use diesel::r2d2::{
     ConnectionManager, CustomizeConnection, Error as R2d2Error, Pool, R2D2Connection,
 };
 use diesel_accounts::{
-    AccountConnection, Argon2Cost, Engine, NewUser, PasswordRules, Policy, PolicyBuilder,
+    AccountConnection, Argon2Cost, Engine, NewUser, PasswordRules, Policy, PolicyBuilder, User,
     UserManager,
 };
 
@@ -85,6 +85,15 @@ impl<C: TestConnection> TestDb<C> {
     /// A manager with another policy.
     pub(crate) fn users_with(&self, policy: PolicyBuilder) -> UserManager<C> {
         UserManager::with_policy(self.pool.clone(), policy.build().unwrap())
+    }
+
+    /// Creates a user who must not be there yet.
+    pub(crate) fn create(&self, new_user: NewUser) -> User {
+        self.users
+            .create_user(new_user)
+            .unwrap()
+            .created()
+            .expect("nobody is in the way")
     }
 
     /// A connection outside the pool.
@@ -238,7 +247,9 @@ impl TestConnection for diesel::MysqlConnection {
 #[cfg(feature = "mysql")]
 pub(crate) fn mysql_url_of(database: &str) -> String {
     let url = server_url("ACCOUNTS_TEST_MYSQL_URL");
-    let (server, rest) = url.split_once("/accounts?").expect("the database is `accounts`");
+    let (server, rest) = url
+        .split_once("/accounts?")
+        .expect("the database is `accounts`");
     format!("{server}/{database}?{rest}")
 }
 
