@@ -3,4 +3,5 @@
 //! `cargo test` runs them on SQLite, `scripts/test` on all three engines.
 
 mod create;
+mod race;
 mod support;

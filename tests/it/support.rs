@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use diesel::connection::{InstrumentationEvent, SimpleConnection};
+use diesel::connection::{InstrumentationEvent, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
 use diesel::r2d2::{
     ConnectionManager, CustomizeConnection, Error as R2d2Error, Pool, R2D2Connection,
 };
 use diesel_accounts::{
-    AccountConnection, Argon2Cost, Engine, NewUser, PasswordRules, Policy, PolicyBuilder, User,
-    UserManager,
+    AccountConnection, Argon2Cost, Engine, NewUser, PasswordRules, Policy, PolicyBuilder, Result,
+    User, UserManager,
 };
 
 /// Runs each test, a function of `TestDb<C>`, on every enabled engine.
@@ -123,6 +123,9 @@ pub(crate) trait TestConnection:
     const ENGINE: Engine;
     const UNREACHABLE_URL: &'static str;
 
+    /// Every kind of transaction, as `begin` takes it, and a setting of the session before it.
+    const ISOLATIONS: &'static [(&'static str, &'static str)];
+
     /// The URL of a new database.
     fn fresh_database() -> String;
 
@@ -133,7 +136,29 @@ pub(crate) trait TestConnection:
     fn configure(&mut self) {}
 
     /// Starts a transaction at an isolation level of the engine's, as Diesel's own builders do.
-    fn begin(&mut self, isolation: &str);
+    fn begin(&mut self, isolation: &str) -> QueryResult<()>;
+}
+
+/// A host's transaction at an isolation level, rolled back on an error.
+pub(crate) fn begin_commit<C: TestConnection, T>(
+    conn: &mut C,
+    isolation: &str,
+    body: impl FnOnce(&mut C) -> Result<T>,
+) -> Result<T> {
+    conn.begin(isolation)?;
+    let committed = body(conn).and_then(|value| {
+        C::TransactionManager::commit_transaction(conn)?;
+        Ok(value)
+    });
+    if committed.is_err() && transaction_is_open(conn) {
+        C::TransactionManager::rollback_transaction(conn)?;
+    }
+    committed
+}
+
+pub(crate) fn transaction_is_open<C: TestConnection>(conn: &mut C) -> bool {
+    let status = C::TransactionManager::transaction_manager_status_mut(conn);
+    status.transaction_depth().unwrap().is_some()
 }
 
 /// Reads the column `number` of a query's only row.
@@ -171,6 +196,8 @@ load_number!(diesel::MysqlConnection);
 impl TestConnection for diesel::SqliteConnection {
     const ENGINE: Engine = Engine::Sqlite;
     const UNREACHABLE_URL: &'static str = "/nowhere/at/all.db";
+    const ISOLATIONS: &'static [(&'static str, &'static str)] =
+        &[("DEFERRED", ""), ("IMMEDIATE", ""), ("EXCLUSIVE", "")];
 
     fn fresh_database() -> String {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
@@ -194,9 +221,9 @@ impl TestConnection for diesel::SqliteConnection {
         self.batch_execute("PRAGMA synchronous = NORMAL").unwrap();
     }
 
-    fn begin(&mut self, isolation: &str) {
+    fn begin(&mut self, isolation: &str) -> QueryResult<()> {
         let begin = format!("BEGIN {isolation}");
-        diesel::connection::AnsiTransactionManager::begin_transaction_sql(self, &begin).unwrap();
+        diesel::connection::AnsiTransactionManager::begin_transaction_sql(self, &begin)
     }
 }
 
@@ -204,6 +231,11 @@ impl TestConnection for diesel::SqliteConnection {
 impl TestConnection for diesel::PgConnection {
     const ENGINE: Engine = Engine::Postgres;
     const UNREACHABLE_URL: &'static str = "postgres://nobody@%2Fnowhere/none";
+    const ISOLATIONS: &'static [(&'static str, &'static str)] = &[
+        ("READ COMMITTED", ""),
+        ("REPEATABLE READ", ""),
+        ("SERIALIZABLE", ""),
+    ];
 
     fn fresh_database() -> String {
         let url = server_url("ACCOUNTS_TEST_POSTGRES_URL");
@@ -215,9 +247,9 @@ impl TestConnection for diesel::PgConnection {
         format!("{url}?options=-csearch_path%3D{name}")
     }
 
-    fn begin(&mut self, isolation: &str) {
+    fn begin(&mut self, isolation: &str) -> QueryResult<()> {
         let begin = format!("BEGIN ISOLATION LEVEL {isolation}");
-        diesel::connection::AnsiTransactionManager::begin_transaction_sql(self, &begin).unwrap();
+        diesel::connection::AnsiTransactionManager::begin_transaction_sql(self, &begin)
     }
 }
 
@@ -225,6 +257,14 @@ impl TestConnection for diesel::PgConnection {
 impl TestConnection for diesel::MysqlConnection {
     const ENGINE: Engine = Engine::Mysql;
     const UNREACHABLE_URL: &'static str = "mysql://nobody@localhost/none?unix_socket=/nowhere";
+    const ISOLATIONS: &'static [(&'static str, &'static str)] = &[
+        ("READ COMMITTED", "SET innodb_snapshot_isolation = OFF"),
+        ("REPEATABLE READ", "SET innodb_snapshot_isolation = OFF"),
+        ("SERIALIZABLE", "SET innodb_snapshot_isolation = OFF"),
+        ("READ COMMITTED", "SET innodb_snapshot_isolation = ON"),
+        ("REPEATABLE READ", "SET innodb_snapshot_isolation = ON"),
+        ("SERIALIZABLE", "SET innodb_snapshot_isolation = ON"),
+    ];
 
     fn fresh_database() -> String {
         let url = server_url("ACCOUNTS_TEST_MYSQL_URL");
@@ -236,10 +276,10 @@ impl TestConnection for diesel::MysqlConnection {
         mysql_url_of(&name)
     }
 
-    fn begin(&mut self, isolation: &str) {
+    fn begin(&mut self, isolation: &str) -> QueryResult<()> {
         self.batch_execute(&format!("SET TRANSACTION ISOLATION LEVEL {isolation}"))
             .unwrap();
-        diesel::connection::AnsiTransactionManager::begin_transaction_sql(self, "BEGIN").unwrap();
+        diesel::connection::AnsiTransactionManager::begin_transaction_sql(self, "BEGIN")
     }
 }
 

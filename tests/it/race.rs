@@ -1,0 +1,239 @@
+//! Many threads, one person: real threads on real servers, repeated, with every answer checked.
+
+use std::sync::{Barrier, Mutex};
+use std::thread;
+
+use diesel_accounts::{Creation, Error, NewUser, UserId};
+
+use crate::support::{PASSWORD, TestConnection, TestDb, begin_commit, on_each_engine};
+
+/// As many threads as a busy service has, and as many rounds as make a rare order likely.
+const THREADS: usize = 64;
+const ROUNDS: usize = 200;
+
+on_each_engine!(
+    one_of_64_threads_creates_and_all_others_find_through_a_pool_of_1,
+    one_of_64_threads_creates_and_all_others_find_through_a_pool_of_4,
+    one_of_64_threads_creates_and_all_others_find_through_a_pool_of_16,
+    a_race_by_username_and_by_email_ends_in_one_account_for_each_key,
+    host_transactions_that_race_at_every_isolation_level_end_in_one_account,
+);
+
+fn one_of_64_threads_creates_and_all_others_find_through_a_pool_of_1<C: TestConnection>(
+    db: TestDb<C>,
+) {
+    race(&db, 1);
+}
+
+fn one_of_64_threads_creates_and_all_others_find_through_a_pool_of_4<C: TestConnection>(
+    db: TestDb<C>,
+) {
+    race(&db, 4);
+}
+
+fn one_of_64_threads_creates_and_all_others_find_through_a_pool_of_16<C: TestConnection>(
+    db: TestDb<C>,
+) {
+    race(&db, 16);
+}
+
+fn race<C: TestConnection>(db: &TestDb<C>, pool_size: u32) {
+    let users = db.users_with_pool_of(pool_size);
+    let answers = at_once(THREADS, ROUNDS, |thread, round| {
+        let new_user = person(round, thread);
+        // Half of the rounds race in the insertion alone, half in all of `create_user`.
+        match round % 2 {
+            0 => users.create_prepared_user(&users.prepare(new_user).unwrap()),
+            _ => users.create_user(new_user),
+        }
+    });
+    for (round, answers) in answers.into_iter().enumerate() {
+        let (created, existing) = split(answers);
+        assert_eq!(
+            (created.len(), existing.len()),
+            (1, THREADS - 1),
+            "round {round}"
+        );
+        assert!(existing.iter().all(|id| *id == created[0]), "round {round}");
+        let found = db
+            .users
+            .user_by_username(&format!("person{round}"))
+            .unwrap()
+            .unwrap();
+        assert_eq!(found.id(), created[0], "round {round}");
+    }
+    assert_eq!(db.count(), ROUNDS as i64);
+}
+
+/// Half of the threads share a username, the other half an email, and one thread has both.
+fn a_race_by_username_and_by_email_ends_in_one_account_for_each_key<C: TestConnection>(
+    db: TestDb<C>,
+) {
+    let users = db.users_with_pool_of(8);
+    let answers = at_once(16, 60, |thread, round| {
+        let (username, email) = match thread {
+            0 => (
+                format!("shared{round}"),
+                format!("shared{round}@example.org"),
+            ),
+            1..=7 => (
+                format!("SHARED{round}"),
+                format!("own{thread}.{round}@example.org"),
+            ),
+            _ => (
+                format!("own{thread}.{round}"),
+                format!("Shared{round}@example.org"),
+            ),
+        };
+        let prepared = users
+            .prepare(NewUser::new(username, email, PASSWORD))
+            .unwrap();
+        users.create_prepared_user(&prepared)
+    });
+    for (round, answers) in answers.into_iter().enumerate() {
+        let by_username = db
+            .users
+            .user_by_username(&format!("shared{round}"))
+            .unwrap()
+            .unwrap();
+        let by_email = db
+            .users
+            .user_by_email(&format!("shared{round}@example.org"))
+            .unwrap()
+            .unwrap();
+        let mut created = 0;
+        for answer in answers {
+            match answer {
+                Ok(Creation::Created(user)) => {
+                    assert!(user.id() == by_username.id() || user.id() == by_email.id());
+                    created += 1;
+                }
+                Ok(Creation::Existing(existing)) => {
+                    let id = existing.user_id();
+                    assert!(
+                        id == by_username.id() || id == by_email.id(),
+                        "round {round}"
+                    );
+                }
+                // The one with both, if two others were faster.
+                Err(Error::Taken(taken)) => {
+                    assert_eq!(taken.username_holder(), Some(by_username.id()));
+                    assert_eq!(taken.email_holder(), Some(by_email.id()));
+                    assert_ne!(by_username.id(), by_email.id());
+                }
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        let accounts = if by_username.id() == by_email.id() {
+            1
+        } else {
+            2
+        };
+        assert_eq!(created, accounts, "round {round}");
+    }
+}
+
+/// The host writes a row of its own, perhaps reads first, creates the account, and commits; it runs
+/// again when it is told to, or when its own statements fail.
+fn host_transactions_that_race_at_every_isolation_level_end_in_one_account<C: TestConnection>(
+    db: TestDb<C>,
+) {
+    db.connect()
+        .batch_execute("CREATE TABLE host_rows (round INT, thread INT)")
+        .unwrap();
+    for (number, (isolation, setting)) in C::ISOLATIONS.iter().enumerate() {
+        for read_first in [false, true] {
+            let base = 1000 * (2 * number + usize::from(read_first));
+            let label = format!("{isolation} {setting} read first: {read_first}");
+            let answers = at_once(8, 15, |thread, round| {
+                let round = base + round;
+                let prepared = db.users.prepare(person(round, thread)).unwrap();
+                let mut conn = db.connect();
+                if !setting.is_empty() {
+                    conn.batch_execute(setting).unwrap();
+                }
+                loop {
+                    let answer = begin_commit(&mut conn, isolation, |conn| {
+                        if read_first {
+                            conn.number("SELECT COUNT(*) AS number FROM account_users");
+                        }
+                        conn.batch_execute(&format!(
+                            "INSERT INTO host_rows VALUES ({round}, {thread})"
+                        ))?;
+                        db.users.on(conn).create_user(&prepared)
+                    });
+                    match answer {
+                        // What the host's own statements and its commit may run into.
+                        Err(Error::Database(_)) => {}
+                        Err(error) if error.is_host_must_roll_back() => {}
+                        answer => return answer,
+                    }
+                }
+            });
+            for (round, answers) in answers.into_iter().enumerate() {
+                let round = base + round;
+                let (created, existing) = split(answers);
+                assert_eq!((created.len(), existing.len()), (1, 7), "{label}");
+                assert!(existing.iter().all(|id| *id == created[0]), "{label}");
+                let rows = db.connect().number(&format!(
+                    "SELECT COUNT(*) AS number FROM host_rows WHERE round = {round}"
+                ));
+                assert_eq!(rows, 8, "each host committed exactly once: {label}");
+            }
+        }
+    }
+    let rounds = C::ISOLATIONS.len() as i64 * 2 * 15;
+    assert_eq!(db.count(), rounds);
+}
+
+/// Runs an act in all threads at once, round after round; the answers of each round.
+fn at_once<T: Send>(
+    threads: usize,
+    rounds: usize,
+    act: impl Fn(usize, usize) -> T + Sync,
+) -> Vec<Vec<T>> {
+    let barrier = Barrier::new(threads);
+    let answers: Vec<_> = (0..rounds).map(|_| Mutex::new(Vec::new())).collect();
+    thread::scope(|scope| {
+        for thread in 0..threads {
+            let (act, answers, barrier) = (&act, &answers, &barrier);
+            scope.spawn(move || {
+                for (round, answers) in answers.iter().enumerate() {
+                    barrier.wait();
+                    let answer = act(thread, round);
+                    answers.lock().unwrap().push(answer);
+                }
+            });
+        }
+    });
+    answers
+        .into_iter()
+        .map(|answers| answers.into_inner().unwrap())
+        .collect()
+}
+
+/// One person for each round, in a spelling for each thread.
+fn person(round: usize, thread: usize) -> NewUser {
+    let username = match thread % 3 {
+        0 => format!("person{round}"),
+        1 => format!("PERSON{round}"),
+        _ => format!("\u{ff50}erson{round}"),
+    };
+    let email = match thread % 2 {
+        0 => format!("person{round}@b\u{fc}cher.example"),
+        _ => format!("Person{round}@XN--BCHER-KVA.example"),
+    };
+    NewUser::new(username, email, PASSWORD)
+}
+
+/// The ids of those who heard `Created`, and of those who heard `Existing`.
+fn split(answers: Vec<diesel_accounts::Result<Creation>>) -> (Vec<UserId>, Vec<UserId>) {
+    let (mut created, mut existing) = (Vec::new(), Vec::new());
+    for answer in answers {
+        match answer.unwrap() {
+            Creation::Created(user) => created.push(user.id()),
+            Creation::Existing(found) => existing.push(found.user_id()),
+        }
+    }
+    (created, existing)
+}
