@@ -107,8 +107,8 @@ pub(crate) fn transaction_depth<C: Connection>(conn: &mut C) -> QueryResult<u32>
     Ok(status.transaction_depth()?.map_or(0, u32::from))
 }
 
-/// One attempt, with no statement more after trouble: the server may have ended the transaction,
-/// and whatever came after would be committed on its own.
+/// One attempt, and nothing more after trouble: the server may have ended the transaction, and
+/// whatever was written after it would be committed on its own.
 fn create_in_transaction<C: AccountConnection>(
     conn: &mut C,
     policy: &Policy,
@@ -119,7 +119,7 @@ fn create_in_transaction<C: AccountConnection>(
     match C::Backend::insert_user_in_transaction(conn, wanted) {
         Ok(1..) => return Ok(Creation::Created(wanted.user())),
         Ok(0) => {}
-        Err(error) => match Trouble::by_kind(&error) {
+        Err(error) => match Trouble::in_transaction(conn, &error) {
             Trouble::Conflict => {}
             Trouble::Refused => return Err(Error::NotCreated(DatabaseFailure::new(error))),
             Trouble::Contention | Trouble::Lost | Trouble::Unnamed => {

@@ -5,3 +5,4 @@
 mod create;
 mod race;
 mod support;
+mod transaction;

@@ -376,11 +376,7 @@ impl QueryLog {
         let mut log = self.0.lock().unwrap();
         std::mem::take(&mut *log)
             .into_iter()
-            .filter(|entry| {
-                !["begin ", "commit ", "rollback "]
-                    .iter()
-                    .any(|word| entry.starts_with(word))
-            })
+            .filter(|entry| !OF_TRANSACTIONS.iter().any(|start| entry.starts_with(start)))
             .collect()
     }
 
@@ -393,6 +389,17 @@ impl QueryLog {
         self.0.lock().unwrap().push(entry);
     }
 }
+
+const OF_TRANSACTIONS: [&str; 8] = [
+    "begin ",
+    "commit ",
+    "rollback ",
+    "BEGIN",
+    "COMMIT",
+    "RELEASE",
+    "ROLLBACK",
+    "SAVEPOINT",
+];
 
 /// Asserts that a value matches a pattern, and gives what it binds.
 macro_rules! assert_matches {

@@ -56,6 +56,10 @@ pub(crate) trait Dialect<C>: Backend {
     /// connection may be asked.
     fn unnamed_trouble(conn: &mut C, message: &str) -> Trouble;
 
+    /// The same inside a transaction of the host's: [`Trouble::Refused`] only if the transaction is
+    /// certainly as it was before the statement.
+    fn unnamed_trouble_in_transaction(conn: &mut C, message: &str) -> Trouble;
+
     /// Does the work of `migrate` on a connection without a transaction, alone.
     fn migrate(conn: &mut C, until: Instant) -> Result<()>;
 
@@ -85,8 +89,8 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    /// What an error means by its kind alone, without another word to the server.
-    pub(crate) fn by_kind(error: &DieselError) -> Self {
+    /// What an error means by its kind alone.
+    fn by_kind(error: &DieselError) -> Self {
         match error {
             DieselError::DatabaseError(kind, _) => match kind {
                 DatabaseErrorKind::UniqueViolation => Self::Conflict,
@@ -118,9 +122,23 @@ impl Trouble {
     where
         C: Connection<Backend: Dialect<C>>,
     {
+        Self::told_by(error, |message| C::Backend::unnamed_trouble(conn, message))
+    }
+
+    /// What an error means inside a transaction of the host's.
+    pub(crate) fn in_transaction<C>(conn: &mut C, error: &DieselError) -> Self
+    where
+        C: Connection<Backend: Dialect<C>>,
+    {
+        Self::told_by(error, |message| {
+            C::Backend::unnamed_trouble_in_transaction(conn, message)
+        })
+    }
+
+    fn told_by(error: &DieselError, unnamed: impl FnOnce(&str) -> Self) -> Self {
         match (Self::by_kind(error), error) {
             (Self::Unnamed, DieselError::DatabaseError(_, information)) => {
-                C::Backend::unnamed_trouble(conn, information.message())
+                unnamed(information.message())
             }
             (trouble, _) => trouble,
         }

@@ -49,6 +49,11 @@ impl<C: LoadConnection<Backend = Pg>> Dialect<C> for Pg {
         }
     }
 
+    /// The savepoint is rolled back, but the locks of a deadlock may still be held.
+    fn unnamed_trouble_in_transaction(_: &mut C, _: &str) -> Trouble {
+        Trouble::Unnamed
+    }
+
     fn migrate(conn: &mut C, until: Instant) -> Result<()> {
         conn.transaction(|conn| {
             // The ledger must be read after the wait, whatever the host's default isolation.

@@ -51,6 +51,11 @@ impl<C: LoadConnection<Backend = Sqlite>> Dialect<C> for Sqlite {
         }
     }
 
+    /// A trigger of the host's can roll the whole transaction back, with any text.
+    fn unnamed_trouble_in_transaction(_: &mut C, _: &str) -> Trouble {
+        Trouble::Unnamed
+    }
+
     /// A transaction that has read before it writes never waits for another writer: it fails at
     /// once, and is begun again.
     fn migrate(conn: &mut C, until: Instant) -> Result<()> {
