@@ -4,5 +4,8 @@
 
 mod create;
 mod race;
+mod secrets;
+mod statements;
 mod support;
 mod transaction;
+mod trouble;

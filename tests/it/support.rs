@@ -41,6 +41,25 @@ macro_rules! on_each_engine {
 }
 pub(crate) use on_each_engine;
 
+/// Runs each test on every enabled engine that is a server.
+macro_rules! on_each_server {
+    ($($test:ident),+ $(,)?) => {
+        #[cfg(feature = "mysql")]
+        mod mysql_server {
+            $(#[test] fn $test() {
+                super::$test($crate::support::TestDb::<diesel::MysqlConnection>::new());
+            })+
+        }
+        #[cfg(feature = "postgres")]
+        mod postgres_server {
+            $(#[test] fn $test() {
+                super::$test($crate::support::TestDb::<diesel::PgConnection>::new());
+            })+
+        }
+    };
+}
+pub(crate) use on_each_server;
+
 /// An empty database with our schema in it.
 pub(crate) struct TestDb<C: TestConnection> {
     pub(crate) url: String,
@@ -186,14 +205,14 @@ macro_rules! load_number {
 }
 
 #[cfg(feature = "sqlite")]
-load_number!(diesel::SqliteConnection);
+load_number!(SqliteConnection);
 #[cfg(feature = "postgres")]
-load_number!(diesel::PgConnection);
+load_number!(PgConnection);
 #[cfg(feature = "mysql")]
-load_number!(diesel::MysqlConnection);
+load_number!(MysqlConnection);
 
 #[cfg(feature = "sqlite")]
-impl TestConnection for diesel::SqliteConnection {
+impl TestConnection for SqliteConnection {
     const ENGINE: Engine = Engine::Sqlite;
     const UNREACHABLE_URL: &'static str = "/nowhere/at/all.db";
     const ISOLATIONS: &'static [(&'static str, &'static str)] =
@@ -228,7 +247,7 @@ impl TestConnection for diesel::SqliteConnection {
 }
 
 #[cfg(feature = "postgres")]
-impl TestConnection for diesel::PgConnection {
+impl TestConnection for PgConnection {
     const ENGINE: Engine = Engine::Postgres;
     const UNREACHABLE_URL: &'static str = "postgres://nobody@%2Fnowhere/none";
     const ISOLATIONS: &'static [(&'static str, &'static str)] = &[
@@ -254,7 +273,7 @@ impl TestConnection for diesel::PgConnection {
 }
 
 #[cfg(feature = "mysql")]
-impl TestConnection for diesel::MysqlConnection {
+impl TestConnection for MysqlConnection {
     const ENGINE: Engine = Engine::Mysql;
     const UNREACHABLE_URL: &'static str = "mysql://nobody@localhost/none?unix_socket=/nowhere";
     const ISOLATIONS: &'static [(&'static str, &'static str)] = &[
@@ -352,7 +371,7 @@ pub(crate) const PASSWORD: &str = "correct horse";
 pub(crate) struct QueryLog(Arc<Mutex<Vec<String>>>);
 
 impl QueryLog {
-    pub(crate) fn of(conn: &mut impl diesel::Connection) -> Self {
+    pub(crate) fn of(conn: &mut impl Connection) -> Self {
         let log = Self::default();
         let sink = log.clone();
         conn.set_instrumentation(move |event: InstrumentationEvent<'_>| match event {
@@ -380,6 +399,16 @@ impl QueryLog {
             .collect()
     }
 
+    /// How many statements with this start were sent since the last call of `take`.
+    pub(crate) fn count_of(&self, start: &str) -> usize {
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|entry| entry.starts_with(start))
+            .count()
+    }
+
     /// Everything since the last call.
     pub(crate) fn take_all(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap())
@@ -400,6 +429,26 @@ const OF_TRANSACTIONS: [&str; 8] = [
     "ROLLBACK",
     "SAVEPOINT",
 ];
+
+/// Does something once, just before the connection sends a statement about accounts with this start.
+pub(crate) fn before_statement(
+    conn: &mut impl Connection,
+    start: &'static str,
+    act: impl FnOnce() + Send + 'static,
+) {
+    let mut act = Some(act);
+    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            let query = query.to_string();
+            let query = query.trim_start_matches('(');
+            if query.starts_with(start) && query.contains("account_users") {
+                if let Some(act) = act.take() {
+                    act();
+                }
+            }
+        }
+    });
+}
 
 /// Asserts that a value matches a pattern, and gives what it binds.
 macro_rules! assert_matches {

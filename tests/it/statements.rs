@@ -1,0 +1,193 @@
+//! How many statements each act sends, and that no connection is held while hashing.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use diesel_accounts::{Argon2Cost, Engine, Error, PasswordRules, UserManager};
+
+use crate::support::{
+    QueryLog, TestConnection, TestDb, alice, before_statement, bob, cheap_policy, on_each_engine,
+    pool_of,
+};
+
+on_each_engine!(
+    creating_a_prepared_user_is_one_statement_if_fresh_and_two_if_not,
+    in_a_transaction_only_the_savepoint_is_added,
+    a_sequential_duplicate_is_one_statement_and_no_hash,
+    a_fresh_creation_is_a_look_up_and_an_insertion,
+    each_look_up_and_each_change_is_one_statement,
+    no_connection_is_held_while_hashing,
+    a_pool_of_one_suffices_for_everything,
+);
+
+fn creating_a_prepared_user_is_one_statement_if_fresh_and_two_if_not<C: TestConnection>(
+    db: TestDb<C>,
+) {
+    let mut conn = db.connect();
+    let log = QueryLog::of(&mut conn);
+    let fresh = db.users.prepare(alice()).unwrap();
+    assert!(
+        db.users
+            .on(&mut conn)
+            .create_user(&fresh)
+            .unwrap()
+            .is_created()
+    );
+    assert_kinds(&log, &["INSERT"]);
+    let duplicate = db.users.prepare(alice()).unwrap();
+    assert!(
+        !db.users
+            .on(&mut conn)
+            .create_user(&duplicate)
+            .unwrap()
+            .is_created()
+    );
+    assert_kinds(&log, &["INSERT", "SELECT"]);
+}
+
+fn in_a_transaction_only_the_savepoint_is_added<C: TestConnection>(db: TestDb<C>) {
+    let mut conn = db.connect();
+    let log = QueryLog::of(&mut conn);
+    let fresh = db.users.prepare(alice()).unwrap();
+    let duplicate = db.users.prepare(alice()).unwrap();
+    let mut sent = Vec::new();
+    conn.transaction::<_, Error, _>(|conn| {
+        for prepared in [&fresh, &duplicate] {
+            log.take_all();
+            let _ = db.users.on(conn).create_user(prepared)?;
+            let statements = log.take_all().into_iter().filter(|entry| {
+                !["begin ", "commit "]
+                    .iter()
+                    .any(|event| entry.starts_with(event))
+            });
+            sent.push(kinds(statements));
+        }
+        Ok(())
+    })
+    .unwrap();
+    let (fresh, duplicate): (&[&str], &[&str]) = match C::ENGINE {
+        Engine::Postgres => (
+            &["SAVEPOINT", "INSERT", "RELEASE"],
+            &["SAVEPOINT", "INSERT", "RELEASE", "SELECT"],
+        ),
+        Engine::Mysql => (&["INSERT"], &["INSERT", "SELECT", "SELECT", "SELECT"]),
+        _ => (&["INSERT"], &["INSERT", "SELECT"]),
+    };
+    assert_eq!(sent, [fresh, duplicate]);
+}
+
+fn a_sequential_duplicate_is_one_statement_and_no_hash<C: TestConnection>(db: TestDb<C>) {
+    db.create(alice());
+    let pool = pool_of::<C>(&db.url, 1);
+    // One hash at this cost takes hours.
+    let endless = PasswordRules::new().cost(Argon2Cost::new(8, u32::MAX, 1).unwrap());
+    let policy = cheap_policy().passwords(endless).build().unwrap();
+    let users = UserManager::with_policy(pool.clone(), policy);
+    let log = QueryLog::of(&mut *pool.get().unwrap());
+    let (answer, answered) = mpsc::channel();
+    thread::spawn(move || answer.send(users.create_user(alice())));
+    let answer = answered
+        .recv_timeout(Duration::from_secs(60))
+        .expect("an answer without a hash");
+    assert!(!answer.unwrap().is_created());
+    // The pool may ask each connection for a sign of life.
+    let statements = log
+        .take()
+        .into_iter()
+        .filter(|query| query.contains("account_users"));
+    assert_eq!(kinds(statements), ["SELECT"]);
+}
+
+fn a_fresh_creation_is_a_look_up_and_an_insertion<C: TestConnection>(db: TestDb<C>) {
+    let pool = pool_of::<C>(&db.url, 1);
+    let users = UserManager::with_policy(pool.clone(), db.users.policy().clone());
+    let log = QueryLog::of(&mut *pool.get().unwrap());
+    assert!(users.create_user(alice()).unwrap().is_created());
+    let statements = log
+        .take()
+        .into_iter()
+        .filter(|query| query.contains("account_users"));
+    assert_eq!(kinds(statements), ["SELECT", "INSERT"]);
+}
+
+fn each_look_up_and_each_change_is_one_statement<C: TestConnection>(db: TestDb<C>) {
+    let id = db.create(alice()).id();
+    let mut conn = db.connect();
+    let log = QueryLog::of(&mut conn);
+    let mut accounts = db.users.on(&mut conn);
+    accounts.user_by_id(id).unwrap();
+    accounts.user_by_username("alice").unwrap();
+    accounts.user_by_email("alice@example.org").unwrap();
+    accounts.user_by_login("alice").unwrap();
+    accounts.list_users(None, 10).unwrap();
+    accounts.users_by_username_prefix("al", None, 10).unwrap();
+    accounts.users_by_email_prefix("al", None, 10).unwrap();
+    assert_kinds(&log, &["SELECT"; 7]);
+    let mut accounts = db.users.on(&mut conn);
+    accounts.disable_user(id).unwrap();
+    accounts.enable_user(id).unwrap();
+    accounts.reserve_user(id).unwrap();
+    accounts.delete_user(id).unwrap();
+    assert_kinds(&log, &["UPDATE", "UPDATE", "UPDATE", "DELETE"]);
+}
+
+/// While another thread hashes, the only connection of the pool can be had.
+fn no_connection_is_held_while_hashing<C: TestConnection>(db: TestDb<C>) {
+    let pool = pool_of::<C>(&db.url, 1);
+    let slow = PasswordRules::new().cost(Argon2Cost::new(65_536, 4, 1).unwrap());
+    let policy = cheap_policy().passwords(slow).build().unwrap();
+    let users = UserManager::with_policy(pool.clone(), policy);
+    let (looking, looked) = mpsc::channel();
+    before_statement(&mut *pool.get().unwrap(), "SELECT", move || {
+        looking.send(()).unwrap()
+    });
+    let creator = thread::spawn(move || users.create_user(alice()));
+    looked.recv().unwrap();
+    // The look-up before the hash is under way: the next to get the connection must be this thread.
+    let held = pool.get().unwrap();
+    assert_eq!(
+        db.count(),
+        0,
+        "the account was inserted before the connection was given back"
+    );
+    drop(held);
+    assert!(creator.join().unwrap().unwrap().is_created());
+}
+
+fn a_pool_of_one_suffices_for_everything<C: TestConnection>(db: TestDb<C>) {
+    let users = db.users_with_pool_of(1);
+    users.migrate().unwrap();
+    assert!(users.check().unwrap().is_sound());
+    let id = users.create_user(alice()).unwrap().user_id();
+    assert!(!users.create_user(alice()).unwrap().is_created());
+    assert!(
+        users
+            .create_prepared_user(&users.prepare(bob()).unwrap())
+            .unwrap()
+            .is_created()
+    );
+    users.disable_user(id).unwrap();
+    users.delete_user(id).unwrap();
+    assert_eq!(users.list_users(None, 10).unwrap().len(), 1);
+}
+
+/// The first words of the statements.
+fn kinds(statements: impl IntoIterator<Item = String>) -> Vec<String> {
+    statements
+        .into_iter()
+        .map(|query| {
+            let query = query.trim_start_matches('(');
+            query
+                .split_whitespace()
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        })
+        .collect()
+}
+
+fn assert_kinds(log: &QueryLog, expected: &[&str]) {
+    let statements = log.take();
+    assert_eq!(kinds(statements.clone()), expected, "{statements:#?}");
+}

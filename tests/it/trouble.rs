@@ -1,0 +1,612 @@
+//! What goes wrong in databases, and the one true answer to each.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use diesel::connection::InstrumentationEvent;
+use diesel::prelude::*;
+use diesel::r2d2::{ConnectionManager, NopErrorHandler, Pool};
+use diesel::result::Error::RollbackTransaction;
+use diesel_accounts::{
+    Accounts, Clock, Creation, Engine, Error, NewUser, Policy, PreparedUser, Timestamp, UserManager,
+};
+
+use crate::support::{
+    PASSWORD, QueryLog, TestConnection, TestDb, alice, assert_matches, before_statement,
+    begin_commit, bob, cheap_policy, on_each_engine, on_each_server, pool_of, unique_name,
+};
+
+on_each_engine!(
+    a_server_that_is_down_is_a_failure_of_the_pool,
+    missing_tables_are_told_and_not_repeated_for_ever,
+    a_read_only_database_is_told,
+    a_lock_that_is_held_too_long_is_busy_and_nothing_is_created,
+    a_lock_that_is_released_in_time_is_waited_for,
+    a_winner_that_rolls_back_leaves_the_name_free,
+    a_winner_deleted_between_violation_and_look_up_ends_in_one_true_answer,
+    a_winner_deleted_again_and_again_is_not_waited_for,
+    a_conflict_with_nobody_is_an_error_of_its_own,
+);
+
+on_each_server!(
+    a_lost_connection_from_the_pool_is_replaced,
+    a_lost_lent_connection_is_undetermined_and_the_same_id_settles_it,
+    a_row_that_landed_although_its_answer_was_lost_is_created,
+    a_row_of_an_earlier_call_is_the_same_creation_even_if_the_connection_is_lost,
+    a_connection_lost_inside_a_transaction_means_to_roll_back,
+    a_server_that_stays_away_leaves_it_undetermined,
+);
+
+#[cfg(feature = "sqlite")]
+mod sqlite_only {
+    use diesel::SqliteConnection;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_and_nothing_is_half_written() {
+        let db = TestDb::<SqliteConnection>::new();
+        let mut conn = db.connect();
+        // No page more than there are.
+        conn.batch_execute("PRAGMA max_page_count = 1").unwrap();
+        let mut created = 0;
+        let error = loop {
+            let name = format!("user{created}");
+            let email = format!("{name}@{}.example.org", "long.".repeat(30));
+            let prepared = db
+                .users
+                .prepare(NewUser::new(name, email, PASSWORD))
+                .unwrap();
+            match db.users.on(&mut conn).create_user(&prepared) {
+                Ok(creation) => created += i64::from(creation.is_created()),
+                Err(error) => break error,
+            }
+        };
+        assert_matches!(error, Error::NotCreated(_));
+        assert_eq!(db.count(), created);
+    }
+
+    /// With RETURNING, SQLite gives out a row before the commit fails.
+    #[test]
+    fn a_commit_that_an_open_reader_prevents_is_not_created() {
+        let db = TestDb::<SqliteConnection>::new();
+        let mut reader = db.connect();
+        reader
+            .batch_execute("PRAGMA journal_mode = DELETE")
+            .unwrap();
+        let policy = cheap_policy()
+            .deadline(Duration::from_millis(200))
+            .build()
+            .unwrap();
+        let prepared = policy.prepare(alice()).unwrap();
+        let mut conn = SqliteConnection::establish(&db.url).unwrap();
+        reader
+            .transaction::<_, Error, _>(|reader| {
+                reader.number("SELECT COUNT(*) AS number FROM account_users");
+                let answer = Accounts::new(&policy, &mut conn).create_user(&prepared);
+                assert_matches!(answer, Err(Error::Busy));
+                Ok(())
+            })
+            .unwrap();
+        let mut conn = SqliteConnection::establish(&db.url).unwrap();
+        assert_eq!(
+            conn.number("SELECT COUNT(*) AS number FROM account_users"),
+            0
+        );
+        assert!(
+            Accounts::new(&policy, &mut conn)
+                .create_user(&prepared)
+                .unwrap()
+                .is_created()
+        );
+    }
+}
+
+#[cfg(feature = "mysql")]
+mod mysql_only {
+    use diesel::MysqlConnection;
+
+    use super::*;
+
+    #[test]
+    fn the_language_of_the_server_changes_no_answer() {
+        let db = TestDb::<MysqlConnection>::new();
+        db.create(alice());
+        let mut conn = db.connect();
+        conn.batch_execute("SET lc_messages = 'de_DE'").unwrap();
+        let prepared = db.users.prepare(alice()).unwrap();
+        assert!(
+            !db.users
+                .on(&mut conn)
+                .create_user(&prepared)
+                .unwrap()
+                .is_created()
+        );
+        impatient(&mut conn);
+        let policy = cheap_policy()
+            .deadline(Duration::from_millis(300))
+            .build()
+            .unwrap();
+        let (mut holder, held) = (db.connect(), db.users.prepare(bob()).unwrap());
+        holder
+            .transaction::<_, Error, _>(|holder| {
+                let _ = db.users.on(holder).create_user(&held)?;
+                let waiting = policy.prepare(bob()).unwrap();
+                let answer = Accounts::new(&policy, &mut conn).create_user(&waiting);
+                assert_matches!(answer, Err(Error::Busy));
+                Ok(())
+            })
+            .unwrap();
+        conn.batch_execute("DROP TABLE account_users").unwrap();
+        assert_matches!(
+            db.users.on(&mut conn).create_user(&prepared),
+            Err(Error::NotCreated(_))
+        );
+    }
+}
+
+fn a_server_that_is_down_is_a_failure_of_the_pool<C: TestConnection>(db: TestDb<C>) {
+    let prepared = db.users.prepare(alice()).unwrap();
+    let unreachable = TestDb::<C>::unreachable();
+    assert_matches!(unreachable.create_user(alice()), Err(Error::Pool(_)));
+    assert_matches!(
+        unreachable.create_prepared_user(&prepared),
+        Err(Error::Pool(_))
+    );
+    assert_matches!(unreachable.user_by_username("alice"), Err(Error::Pool(_)));
+    assert_matches!(unreachable.migrate(), Err(Error::Pool(_)));
+}
+
+fn missing_tables_are_told_and_not_repeated_for_ever<C: TestConnection>(db: TestDb<C>) {
+    db.connect()
+        .batch_execute("DROP TABLE account_users")
+        .unwrap();
+    let prepared = db.users.prepare(alice()).unwrap();
+    let mut conn = db.connect();
+    let log = QueryLog::of(&mut conn);
+    assert_matches!(
+        db.users.on(&mut conn).create_user(&prepared),
+        Err(Error::NotCreated(_))
+    );
+    let insertions = log
+        .take()
+        .iter()
+        .filter(|query| query.starts_with("INSERT"))
+        .count();
+    assert!((1..=3).contains(&insertions), "{insertions}");
+    assert_matches!(db.users.create_user(alice()), Err(Error::NotCreated(_)));
+    assert_matches!(db.users.user_by_username("alice"), Err(Error::Database(_)));
+}
+
+fn a_read_only_database_is_told<C: TestConnection>(db: TestDb<C>) {
+    db.create(bob());
+    let prepared = db.users.prepare(alice()).unwrap();
+    let mut conn = db.connect();
+    conn.batch_execute(match C::ENGINE {
+        Engine::Sqlite => "PRAGMA query_only = 1",
+        Engine::Postgres => "SET default_transaction_read_only = on",
+        _ => "SET SESSION TRANSACTION READ ONLY",
+    })
+    .unwrap();
+    let refused = db.users.on(&mut conn).create_user(&prepared);
+    assert_matches!(refused, Err(Error::NotCreated(_)));
+    assert!(
+        db.users
+            .on(&mut conn)
+            .user_by_username("bob")
+            .unwrap()
+            .is_some()
+    );
+    assert_eq!(db.count(), 1);
+}
+
+fn a_lock_that_is_held_too_long_is_busy_and_nothing_is_created<C: TestConnection>(db: TestDb<C>) {
+    let (mut holder, held) = (db.connect(), db.users.prepare(alice()).unwrap());
+    let policy = cheap_policy()
+        .deadline(Duration::from_millis(300))
+        .build()
+        .unwrap();
+    let mut conn = db.connect();
+    impatient(&mut conn);
+    let prepared = policy.prepare(alice()).unwrap();
+    let rolled_back = holder.transaction::<(), Error, _>(|holder| {
+        assert!(db.users.on(holder).create_user(&held)?.is_created());
+        let answer = Accounts::new(&policy, &mut conn).create_user(&prepared);
+        assert_matches!(answer, Err(Error::Busy));
+        Err(RollbackTransaction.into())
+    });
+    assert!(rolled_back.is_err());
+    assert_eq!(db.count(), 0);
+    // The same creation succeeds once the lock is gone.
+    assert!(
+        db.users
+            .create_prepared_user(&prepared)
+            .unwrap()
+            .is_created()
+    );
+}
+
+fn a_lock_that_is_released_in_time_is_waited_for<C: TestConnection>(db: TestDb<C>) {
+    let (mut holder, held) = (db.connect(), db.users.prepare(alice()).unwrap());
+    let mut conn = db.connect();
+    impatient(&mut conn);
+    let prepared = db.users.prepare(alice()).unwrap();
+    let log = QueryLog::of(&mut conn);
+    let users = &db.users;
+    let answer = thread::scope(|scope| {
+        let (done, wait) = mpsc::channel();
+        let conn = &mut conn;
+        let waiter = holder
+            .transaction::<_, Error, _>(|holder| {
+                assert!(users.on(holder).create_user(&held)?.is_created());
+                let waiter = scope.spawn(move || {
+                    let answer = users.on(conn).create_user(&prepared);
+                    done.send(()).unwrap();
+                    answer
+                });
+                // Commit only after the insertion was refused for the lock at least once.
+                while log.count_of("INSERT") < 2 {
+                    assert!(wait.try_recv().is_err(), "answered while the lock was held");
+                    thread::yield_now();
+                }
+                Ok(waiter)
+            })
+            .unwrap();
+        waiter.join().unwrap()
+    });
+    let existing = assert_matches!(answer, Ok(Creation::Existing(existing)) => existing);
+    assert_eq!(existing.user_id(), held.id());
+    assert_eq!(db.count(), 1);
+}
+
+fn a_winner_that_rolls_back_leaves_the_name_free<C: TestConnection>(db: TestDb<C>) {
+    for round in 0..10 {
+        let (mut winner, winning) = (db.connect(), db.users.prepare(alice()).unwrap());
+        let mut conn = db.connect();
+        let prepared = db.users.prepare(alice()).unwrap();
+        let log = QueryLog::of(&mut conn);
+        let users = &db.users;
+        let answer = thread::scope(|scope| {
+            let (conn, prepared) = (&mut conn, &prepared);
+            let mut loser = None;
+            let rolled_back = winner.transaction::<(), Error, _>(|winner| {
+                assert!(users.on(winner).create_user(&winning)?.is_created());
+                loser = Some(scope.spawn(move || match round % 2 {
+                    0 => users.on(conn).create_user(prepared),
+                    _ => conn.transaction(|conn| users.on(conn).create_user(prepared)),
+                }));
+                while log.count_of("INSERT") < 1 {
+                    thread::yield_now();
+                }
+                Err(RollbackTransaction.into())
+            });
+            assert!(rolled_back.is_err());
+            loser.unwrap().join().unwrap()
+        });
+        assert!(answer.unwrap().is_created(), "round {round}");
+        db.users.delete_user(prepared.id()).unwrap();
+    }
+}
+
+fn a_winner_deleted_between_violation_and_look_up_ends_in_one_true_answer<C: TestConnection>(
+    db: TestDb<C>,
+) {
+    // On a connection of our own.
+    let winner = db.create(alice());
+    let mut conn = db.connect();
+    let prepared = db.users.prepare(alice()).unwrap();
+    let users = db.users.clone();
+    before_statement(&mut conn, "SELECT", move || {
+        users.delete_user(winner.id()).unwrap()
+    });
+    let answer = db.users.on(&mut conn).create_user(&prepared).unwrap();
+    assert!(answer.is_created());
+    db.users.delete_user(prepared.id()).unwrap();
+
+    // In a transaction of the host's, where some engines let nobody delete what we have met.
+    for (isolation, setting) in C::ISOLATIONS {
+        let winner = db.create(alice()).id();
+        let mut conn = db.connect();
+        if !setting.is_empty() {
+            conn.batch_execute(setting).unwrap();
+        }
+        let users = db.users.clone();
+        let mut deleter = db.connect();
+        impatient(&mut deleter);
+        before_statement(&mut conn, "SELECT", move || {
+            let _ = users.on(&mut deleter).delete_user(winner);
+        });
+        let mut runs = 0;
+        let answer = loop {
+            runs += 1;
+            let answer = begin_commit(&mut conn, isolation, |conn| {
+                db.users.on(conn).create_user(&prepared)
+            });
+            match answer {
+                Err(Error::HostMustRollBack(_)) if runs == 1 => {}
+                answer => break answer,
+            }
+        };
+        match answer {
+            Ok(Creation::Created(user)) => assert_eq!(user.id(), prepared.id(), "{isolation}"),
+            Ok(Creation::Existing(existing)) => assert_eq!(existing.user_id(), winner),
+            Err(error) => panic!("{isolation} {setting}: {error:?}"),
+        }
+        db.connect()
+            .batch_execute("DELETE FROM account_users")
+            .unwrap();
+    }
+}
+
+/// Somebody creates and deletes the account in between, each time.
+fn a_winner_deleted_again_and_again_is_not_waited_for<C: TestConnection>(db: TestDb<C>) {
+    let mut conn = db.connect();
+    let users = db.users.clone();
+    let present = Mutex::new(None);
+    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            let query = query.to_string();
+            let mut present = present.lock().unwrap();
+            if query.starts_with("INSERT") {
+                *present = Some(users.create_user(alice()).unwrap().user_id());
+            } else if query.trim_start_matches('(').starts_with("SELECT") {
+                users.delete_user(present.take().unwrap()).unwrap();
+            }
+        }
+    });
+    let prepared = db.users.prepare(alice()).unwrap();
+    assert_matches!(
+        db.users.on(&mut conn).create_user(&prepared),
+        Err(Error::HiddenConflict)
+    );
+    assert_eq!(db.count(), 0);
+}
+
+fn a_conflict_with_nobody_is_an_error_of_its_own<C: TestConnection>(db: TestDb<C>) {
+    let mut conn = db.connect();
+    let swallow = match C::ENGINE {
+        Engine::Sqlite => {
+            "CREATE TRIGGER swallow BEFORE INSERT ON account_users BEGIN SELECT RAISE(IGNORE); END"
+        }
+        Engine::Postgres => {
+            "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS \
+             'BEGIN RETURN NULL; END'; \
+             CREATE TRIGGER swallow BEFORE INSERT ON account_users \
+             FOR EACH ROW EXECUTE FUNCTION swallow()"
+        }
+        // A unique key of the host's own, on something that is not ours to look at.
+        _ => "CREATE UNIQUE INDEX one_state ON account_users (state)",
+    };
+    if C::ENGINE == Engine::Mysql {
+        db.create(bob());
+    }
+    conn.batch_execute(swallow).unwrap();
+    let prepared = db.users.prepare(alice()).unwrap();
+    let log = QueryLog::of(&mut conn);
+    assert_matches!(
+        db.users.on(&mut conn).create_user(&prepared),
+        Err(Error::HiddenConflict)
+    );
+    assert_eq!(log.count_of("INSERT"), 3);
+    let in_transaction = conn.transaction(|conn| db.users.on(conn).create_user(&prepared));
+    assert_matches!(in_transaction, Err(Error::HostMustRollBack(None)));
+}
+
+fn a_lost_connection_from_the_pool_is_replaced<C: TestConnection>(db: TestDb<C>) {
+    let pool = pool_of::<C>(&db.url, 1);
+    let users = UserManager::with_policy(pool.clone(), db.users.policy().clone());
+    for (start, new_user) in [("INSERT", alice()), ("SELECT", bob())] {
+        if start != "INSERT" {
+            db.create(bob());
+        }
+        let prepared = users.prepare(new_user).unwrap();
+        kill_before(&db, &mut *pool.get().unwrap(), start);
+        let creation = users.create_prepared_user(&prepared).unwrap();
+        assert_eq!(creation.is_created(), start == "INSERT");
+    }
+    kill_before(&db, &mut *pool.get().unwrap(), "SELECT");
+    assert!(!users.create_user(alice()).unwrap().is_created());
+    assert_eq!(db.count(), 2);
+    assert_eq!(pool.state().connections, 1);
+}
+
+fn a_lost_lent_connection_is_undetermined_and_the_same_id_settles_it<C: TestConnection>(
+    db: TestDb<C>,
+) {
+    let mut conn = db.connect();
+    kill_before(&db, &mut conn, "INSERT");
+    let prepared = db.users.prepare(alice()).unwrap();
+    let answer = db.users.on(&mut conn).create_user(&prepared);
+    let error = assert_matches!(answer, Err(error) => error);
+    assert!(error.is_undetermined() && error.is_retryable());
+    assert_matches!(error, Error::Undetermined { id, .. } if id == prepared.id());
+    assert!(
+        db.users
+            .create_prepared_user(&prepared)
+            .unwrap()
+            .is_created()
+    );
+}
+
+/// The straggler: another connection inserts the very row before ours is cut.
+fn a_row_that_landed_although_its_answer_was_lost_is_created<C: TestConnection>(db: TestDb<C>) {
+    let pool = pool_of::<C>(&db.url, 1);
+    let policy = cheap_policy().clock(Frozen).build().unwrap();
+    let users = UserManager::with_policy(pool.clone(), policy);
+    let prepared = Arc::new(users.prepare(alice()).unwrap());
+    land_and_kill(
+        &db,
+        &mut *pool.get().unwrap(),
+        users.policy().clone(),
+        prepared.clone(),
+    );
+    let creation = users.create_prepared_user(&prepared).unwrap();
+    assert!(creation.is_created());
+    assert_eq!((creation.user_id(), db.count()), (prepared.id(), 1));
+}
+
+fn a_row_of_an_earlier_call_is_the_same_creation_even_if_the_connection_is_lost<
+    C: TestConnection,
+>(
+    db: TestDb<C>,
+) {
+    let pool = pool_of::<C>(&db.url, 1);
+    let policy = cheap_policy()
+        .clock(Ticking(AtomicI64::new(0)))
+        .build()
+        .unwrap();
+    let users = UserManager::with_policy(pool.clone(), policy);
+    let prepared = Arc::new(users.prepare(alice()).unwrap());
+    land_and_kill(
+        &db,
+        &mut *pool.get().unwrap(),
+        users.policy().clone(),
+        prepared.clone(),
+    );
+    let creation = users.create_prepared_user(&prepared).unwrap();
+    let existing = assert_matches!(creation, Creation::Existing(existing) => existing);
+    assert!(existing.is_same_creation());
+    assert_eq!(db.count(), 1);
+}
+
+fn a_connection_lost_inside_a_transaction_means_to_roll_back<C: TestConnection>(db: TestDb<C>) {
+    let mut conn = db.connect();
+    kill_before(&db, &mut conn, "INSERT INTO");
+    let prepared = db.users.prepare(alice()).unwrap();
+    let answer = conn.transaction(|conn| db.users.on(conn).create_user(&prepared));
+    let error = assert_matches!(answer, Err(error) => error);
+    assert!(
+        error.is_host_must_roll_back() || matches!(error, Error::Database(_)),
+        "{error:?}"
+    );
+    assert_eq!(db.count(), 0);
+}
+
+/// The only connection is lost, and the server takes no other until the deadline.
+fn a_server_that_stays_away_leaves_it_undetermined<C: TestConnection>(db: TestDb<C>) {
+    let mut admin = db.connect();
+    let guest = unique_name();
+    let (invite, shut_out) = match C::ENGINE {
+        Engine::Postgres => (
+            format!("CREATE ROLE {guest} SUPERUSER LOGIN"),
+            format!("ALTER ROLE {guest} NOLOGIN"),
+        ),
+        _ => (
+            format!("CREATE USER {guest}; GRANT ALL ON *.* TO {guest}"),
+            format!("ALTER USER {guest} ACCOUNT LOCK"),
+        ),
+    };
+    admin.batch_execute(&invite).unwrap();
+    let (scheme, rest) = db.url.split_once("://").unwrap();
+    let (_, server) = rest.split_once('@').unwrap();
+    let pool = Pool::builder()
+        .max_size(1)
+        .error_handler(Box::new(NopErrorHandler))
+        .build(ConnectionManager::<C>::new(format!(
+            "{scheme}://{guest}@{server}"
+        )))
+        .unwrap();
+    let policy = cheap_policy()
+        .deadline(Duration::from_millis(400))
+        .build()
+        .unwrap();
+    let users = UserManager::with_policy(pool.clone(), policy);
+    let prepared = users.prepare(alice()).unwrap();
+    let mut conn = pool.get().unwrap();
+    let id = connection_id(&mut *conn);
+    before_statement(&mut *conn, "INSERT", move || {
+        admin.batch_execute(&shut_out).unwrap();
+        kill(&mut admin, id);
+    });
+    drop(conn);
+    let answer = users.create_prepared_user(&prepared);
+    assert_matches!(answer, Err(Error::Undetermined { id, .. }) if id == prepared.id());
+    assert!(
+        db.users
+            .create_prepared_user(&prepared)
+            .unwrap()
+            .is_created()
+    );
+}
+
+/// Makes a connection give up on locks soon.
+fn impatient<C: TestConnection>(conn: &mut C) {
+    conn.batch_execute(match C::ENGINE {
+        Engine::Sqlite => "PRAGMA busy_timeout = 20",
+        Engine::Postgres => "SET lock_timeout = '50ms'",
+        _ => "SET innodb_lock_wait_timeout = 1",
+    })
+    .unwrap();
+}
+
+/// Has the server end the connection just before it sends a statement.
+fn kill_before<C: TestConnection>(db: &TestDb<C>, conn: &mut C, start: &'static str) {
+    let id = connection_id(conn);
+    let mut killer = db.connect();
+    before_statement(conn, start, move || kill(&mut killer, id));
+}
+
+/// Inserts the row on another connection, and has the server end this one, just before it inserts.
+fn land_and_kill<C: TestConnection>(
+    db: &TestDb<C>,
+    conn: &mut C,
+    policy: Policy,
+    prepared: Arc<PreparedUser>,
+) {
+    let id = connection_id(conn);
+    let mut other = db.connect();
+    before_statement(conn, "INSERT", move || {
+        let landed = Accounts::new(&policy, &mut other).create_user(&prepared);
+        assert!(landed.unwrap().is_created());
+        kill(&mut other, id);
+    });
+}
+
+fn connection_id<C: TestConnection>(conn: &mut C) -> i64 {
+    conn.number(match C::ENGINE {
+        Engine::Postgres => "SELECT pg_backend_pid()::bigint AS number",
+        _ => "SELECT CAST(CONNECTION_ID() AS SIGNED) AS number",
+    })
+}
+
+/// Ends a connection, and waits until the server knows it no more.
+fn kill<C: TestConnection>(killer: &mut C, id: i64) {
+    let (kill, alive) = match C::ENGINE {
+        Engine::Postgres => (
+            format!("SELECT pg_terminate_backend({id})"),
+            format!("SELECT COUNT(*) AS number FROM pg_stat_activity WHERE pid = {id}"),
+        ),
+        _ => (
+            format!("KILL {id}"),
+            format!(
+                "SELECT COUNT(*) AS number FROM information_schema.processlist WHERE id = {id}"
+            ),
+        ),
+    };
+    killer.batch_execute(&kill).unwrap();
+    while killer.number(&alive) > 0 {
+        thread::yield_now();
+    }
+}
+
+/// It is always the same time.
+#[derive(Debug)]
+struct Frozen;
+
+impl Clock for Frozen {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(1_000_000)
+    }
+}
+
+/// It is never the same time.
+#[derive(Debug)]
+struct Ticking(AtomicI64);
+
+impl Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
