@@ -42,8 +42,10 @@ on_each_server!(
 #[cfg(feature = "sqlite")]
 mod sqlite_only {
     use diesel::SqliteConnection;
+    use diesel::connection::SimpleConnection;
 
     use super::*;
+    use crate::support::LoadNumber;
 
     #[test]
     fn a_full_disk_is_told_and_nothing_is_half_written() {
@@ -107,6 +109,7 @@ mod sqlite_only {
 #[cfg(feature = "mysql")]
 mod mysql_only {
     use diesel::MysqlConnection;
+    use diesel::connection::SimpleConnection;
 
     use super::*;
 
