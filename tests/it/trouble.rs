@@ -56,7 +56,7 @@ mod sqlite_only {
         let mut created = 0;
         let error = loop {
             let name = format!("user{created}");
-            let email = format!("{name}@{}.example.org", "long.".repeat(30));
+            let email = format!("{name}@{}example.org", "long.".repeat(30));
             let prepared = db
                 .users
                 .prepare(NewUser::new(name, email, PASSWORD))
@@ -73,17 +73,16 @@ mod sqlite_only {
     /// With RETURNING, SQLite gives out a row before the commit fails.
     #[test]
     fn a_commit_that_an_open_reader_prevents_is_not_created() {
-        let db = TestDb::<SqliteConnection>::new();
-        let mut reader = db.connect();
-        reader
-            .batch_execute("PRAGMA journal_mode = DELETE")
-            .unwrap();
+        let url = SqliteConnection::fresh_database();
+        let connect = || SqliteConnection::establish(&url).unwrap();
         let policy = cheap_policy()
             .deadline(Duration::from_millis(200))
             .build()
             .unwrap();
+        // As Diesel opens it: with a rollback journal, and without a time-out.
+        let (mut conn, mut reader) = (connect(), connect());
+        Accounts::new(&policy, &mut conn).migrate().unwrap();
         let prepared = policy.prepare(alice()).unwrap();
-        let mut conn = SqliteConnection::establish(&db.url).unwrap();
         reader
             .transaction::<_, Error, _>(|reader| {
                 reader.number("SELECT COUNT(*) AS number FROM account_users");
@@ -92,9 +91,8 @@ mod sqlite_only {
                 Ok(())
             })
             .unwrap();
-        let mut conn = SqliteConnection::establish(&db.url).unwrap();
         assert_eq!(
-            conn.number("SELECT COUNT(*) AS number FROM account_users"),
+            connect().number("SELECT COUNT(*) AS number FROM account_users"),
             0
         );
         assert!(
@@ -103,6 +101,7 @@ mod sqlite_only {
                 .unwrap()
                 .is_created()
         );
+        SqliteConnection::drop_database(&url);
     }
 }
 
