@@ -56,3 +56,39 @@ account_users (id) {
     last_sign_in_at -> Nullable<BigInt>,
 }
 }
+
+/// Lets a table of the host's be joined with `account_users`, through the column that refers to it.
+///
+/// In place of Diesel's `joinable!` and `allow_tables_to_appear_in_same_query!`: the latter cannot
+/// name a table of another crate where Diesel has PostgreSQL enabled.
+///
+/// ```
+/// use diesel_accounts::diesel::{self, prelude::*};
+/// use diesel_accounts::schema::account_users;
+///
+/// diesel::table! {
+///     profiles (user_id) {
+///         user_id -> diesel_accounts::schema::sql_types::AccountId,
+///         display_name -> Text,
+///     }
+/// }
+/// diesel_accounts::joinable_with_account_users!(profiles (user_id));
+///
+/// let query = profiles::table.inner_join(account_users::table).select(account_users::username);
+/// # let sql = diesel::debug_query::<diesel::sqlite::Sqlite, _>(&query).to_string();
+/// # assert!(sql.contains("INNER JOIN `account_users`"), "{sql}");
+/// ```
+#[macro_export]
+macro_rules! joinable_with_account_users {
+    ($table:ident ($column:ident)) => {
+        $crate::diesel::joinable!($table -> account_users ($column));
+        impl $crate::diesel::query_source::TableNotEqual<$crate::schema::account_users::table>
+            for $table::table
+        {
+        }
+        impl $crate::diesel::query_source::TableNotEqual<$table::table>
+            for $crate::schema::account_users::table
+        {
+        }
+    };
+}

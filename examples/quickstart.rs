@@ -1,0 +1,45 @@
+//! Creates a user, and recognises the same person in another spelling.
+//!
+//!     cargo run --example quickstart
+
+use std::error::Error;
+
+use diesel_accounts::{Creation, NewUser, UserManager};
+
+mod support;
+
+use support::{Database, arguments, with_pool};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = arguments(&["database-url"], "usage: quickstart [--database-url URL]")?;
+    let database = Database::connect(arguments.remove("database-url"), 4)?;
+    println!("using {}", database.engine());
+    with_pool!(database, |pool| {
+        // The host's own pool is all that the manager needs.
+        let users = UserManager::new(pool);
+        users.migrate()?;
+
+        for (username, email) in [
+            ("alice", "alice@example.org"),
+            ("ALICE", "Alice@Example.org"),
+        ] {
+            match users.create_user(NewUser::new(username, email, "correct horse battery"))? {
+                Creation::Created(user) => println!("{username}: created {}", user.id()),
+                // No error, no second account, and no sign-in either: nobody proved to be Alice.
+                Creation::Existing(existing) => {
+                    println!(
+                        "{username}: existing {}, please sign in",
+                        existing.user_id()
+                    );
+                }
+            }
+        }
+
+        let found = users.user_by_login("alice@example.org")?;
+        println!(
+            "found: {:?}",
+            found.as_ref().and_then(|user| user.username())
+        );
+        Ok(())
+    })
+}

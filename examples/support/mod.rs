@@ -1,0 +1,137 @@
+//! What the examples share: `--database-url`, and a pool set up as a service should.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::r2d2::{
+    ConnectionManager, CustomizeConnection, Error as R2d2Error, Pool, R2D2Connection,
+};
+use lexopt::{Arg, Parser, ValueExt};
+
+/// A pool for one of the engines.
+pub(crate) enum Database {
+    #[cfg(feature = "mysql")]
+    Mysql(Pool<ConnectionManager<diesel::MysqlConnection>>),
+    #[cfg(feature = "postgres")]
+    Postgres(Pool<ConnectionManager<diesel::PgConnection>>),
+    #[cfg(feature = "sqlite")]
+    Sqlite(Pool<ConnectionManager<diesel::SqliteConnection>>),
+}
+
+impl Database {
+    /// Connects to `--database-url`, else to `DATABASE_URL`, else to a SQLite file.
+    pub(crate) fn connect(url: Option<String>, connections: u32) -> Result<Self, Box<dyn Error>> {
+        let url = url
+            .or_else(|| std::env::var("DATABASE_URL").ok())
+            .unwrap_or_else(|| "sqlite://accounts.db".to_owned());
+        match url.split_once("://") {
+            #[cfg(feature = "sqlite")]
+            Some(("sqlite", path)) => pool(path, connections, SQLITE_SETTINGS).map(Self::Sqlite),
+            #[cfg(feature = "postgres")]
+            Some(("postgres" | "postgresql", _)) => {
+                pool(&url, connections, POSTGRES_SETTINGS).map(Self::Postgres)
+            }
+            #[cfg(feature = "mysql")]
+            Some(("mysql", _)) => pool(&url, connections, MYSQL_SETTINGS).map(Self::Mysql),
+            #[cfg(not(feature = "postgres"))]
+            Some(("postgres" | "postgresql", _)) => Err("run with `--features postgres`".into()),
+            #[cfg(not(feature = "mysql"))]
+            Some(("mysql", _)) => Err("run with `--features mysql`".into()),
+            _ => Err("the database URL must start with sqlite://, postgres:// or mysql://".into()),
+        }
+    }
+
+    /// The name of the engine.
+    pub(crate) fn engine(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "mysql")]
+            Self::Mysql(_) => "MariaDB/MySQL",
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => "PostgreSQL",
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => "SQLite",
+        }
+    }
+}
+
+/// The arguments, each a name and a value: `--name value`. Ends the program at `--help`.
+pub(crate) fn arguments(
+    names: &[&str],
+    usage: &str,
+) -> Result<BTreeMap<String, String>, lexopt::Error> {
+    let mut values = BTreeMap::new();
+    let mut parser = Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("help") => {
+                println!("{usage}");
+                std::process::exit(0);
+            }
+            Arg::Long(name) if names.contains(&name) => {
+                let name = name.to_owned();
+                values.insert(name, parser.value()?.string()?);
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(values)
+}
+
+/// Does the same with the pool of whichever engine it is.
+macro_rules! with_pool {
+    ($database:expr, |$pool:ident| $body:expr) => {
+        match $database {
+            #[cfg(feature = "mysql")]
+            $crate::support::Database::Mysql($pool) => $body,
+            #[cfg(feature = "postgres")]
+            $crate::support::Database::Postgres($pool) => $body,
+            #[cfg(feature = "sqlite")]
+            $crate::support::Database::Sqlite($pool) => $body,
+        }
+    };
+}
+pub(crate) use with_pool;
+
+/// The time-out first: the other settings of SQLite wait for locks as well.
+#[cfg(feature = "sqlite")]
+const SQLITE_SETTINGS: &[&str] = &[
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA foreign_keys = ON",
+];
+
+/// No statement and no lock is waited for without end.
+#[cfg(feature = "postgres")]
+const POSTGRES_SETTINGS: &[&str] = &["SET statement_timeout = '10s'", "SET lock_timeout = '5s'"];
+
+/// MySQL, which has no time-out for statements that write, reads the first as an empty comment.
+#[cfg(feature = "mysql")]
+const MYSQL_SETTINGS: &[&str] =
+    &["SET /*M! max_statement_time = 10, */ innodb_lock_wait_timeout = 5"];
+
+fn pool<C: R2D2Connection + 'static>(
+    url: &str,
+    connections: u32,
+    settings: &'static [&'static str],
+) -> Result<Pool<ConnectionManager<C>>, Box<dyn Error>> {
+    Ok(Pool::builder()
+        .max_size(connections)
+        .min_idle(Some(1))
+        .connection_timeout(Duration::from_secs(10))
+        .connection_customizer(Box::new(Settings(settings)))
+        .build(ConnectionManager::new(url))?)
+}
+
+#[derive(Debug)]
+struct Settings(&'static [&'static str]);
+
+impl<C: SimpleConnection> CustomizeConnection<C, R2d2Error> for Settings {
+    fn on_acquire(&self, conn: &mut C) -> Result<(), R2d2Error> {
+        self.0
+            .iter()
+            .try_for_each(|setting| conn.batch_execute(setting).map_err(R2d2Error::QueryError))
+    }
+}
