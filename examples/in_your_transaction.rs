@@ -17,8 +17,11 @@ mod support;
 use support::{Database, arguments, with_pool};
 
 diesel::table! {
+    /// What the host knows of a user.
     profiles (user_id) {
+        /// The account.
         user_id -> crate::AccountId,
+        /// How the user wants to be called.
         display_name -> Text,
     }
 }

@@ -115,7 +115,8 @@ impl Error {
     ///
     /// True for [`Busy`](Self::Busy), [`Pool`](Self::Pool), [`Undetermined`](Self::Undetermined)
     /// (with the same id) and [`HostMustRollBack`](Self::HostMustRollBack) (with the whole
-    /// transaction), for hashing that found no memory, and for a lost connection.
+    /// transaction), for hashing that found no memory, and for a lost connection as far as Diesel
+    /// names it: some drivers, that of MariaDB/MySQL among them, give it no kind of its own.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -37,7 +37,8 @@ impl<C> AccountConnection for C where C: LoadConnection<Backend: AccountBackend<
 #[diagnostic::on_unimplemented(
     message = "`diesel_accounts` was not built for the `{Self}` backend",
     label = "a connection for a backend that is not enabled",
-    note = "enable the `diesel-accounts` feature for this connection: `postgres`, `mysql` or `sqlite`"
+    note = "enable the `diesel-accounts` feature for this connection: `postgres`, `mysql` or `sqlite`",
+    note = "in code that is generic over the connection, its bound is `AccountConnection`"
 )]
 #[expect(private_bounds, reason = "the query traits seal this one")]
 pub trait AccountBackend<C>:

@@ -202,12 +202,14 @@ impl<Q: Query> Query for InShareMode<Q> {
 
 impl<Q, C> RunQueryDsl<C> for InShareMode<Q> {}
 
-/// The number of the error of the last statement.
+/// The number of the error of the last statement; `None` if the server knows of no error.
 fn last_error_number<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> QueryResult<Option<i64>> {
+    // Without an error the variable keeps its value, so it is emptied after each use.
     conn.batch_execute("GET DIAGNOSTICS CONDITION 1 @diesel_accounts_errno = MYSQL_ERRNO")?;
-    sql_query("SELECT CAST(@diesel_accounts_errno AS SIGNED) AS number")
-        .get_result::<NumberRow>(conn)
-        .map(|row| row.number)
+    let row: NumberRow =
+        sql_query("SELECT CAST(@diesel_accounts_errno AS SIGNED) AS number").get_result(conn)?;
+    conn.batch_execute("SET @diesel_accounts_errno = NULL")?;
+    Ok(row.number)
 }
 
 fn count_tables<C: LoadConnection<Backend = Mysql>>(

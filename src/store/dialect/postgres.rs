@@ -41,10 +41,13 @@ impl<C: LoadConnection<Backend = Pg>> Dialect<C> for Pg {
 
     /// Diesel hides the SQLSTATE, and the text is in the server's language. So the texts are a hint
     /// only, and both answers are true: the server spoke, so nothing was inserted. `Contention` is
-    /// repeated until the deadline, `Unnamed` a few times.
+    /// repeated until the deadline, `Unnamed` a few times; on a session that has ended the next try
+    /// finds that out.
     fn unnamed_trouble(_: &mut C, message: &str) -> Trouble {
         match message {
             "deadlock detected" | "canceling statement due to lock timeout" => Trouble::Contention,
+            // What an asynchronous driver makes of a session that was ended.
+            "terminating connection due to administrator command" => Trouble::Lost,
             _ => Trouble::Unnamed,
         }
     }
