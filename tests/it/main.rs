@@ -2,6 +2,7 @@
 //!
 //! `cargo test` runs them on SQLite, `scripts/test` on all three engines.
 
+mod auto_traits;
 mod create;
 mod race;
 mod secrets;
