@@ -4,8 +4,11 @@
 
 mod auto_traits;
 mod create;
+mod lookups;
 mod race;
+mod schema;
 mod secrets;
+mod spellings;
 mod statements;
 mod support;
 mod transaction;

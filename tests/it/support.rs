@@ -137,7 +137,7 @@ impl<C: TestConnection> Drop for TestDb<C> {
 
 /// A connection that tests can make databases for.
 pub(crate) trait TestConnection:
-    AccountConnection + R2D2Connection + LoadNumber + Send + 'static
+    AccountConnection + R2D2Connection + Explain + LoadNumber + Send + 'static
 {
     const ENGINE: Engine;
     const UNREACHABLE_URL: &'static str;
@@ -210,6 +210,79 @@ load_number!(SqliteConnection);
 load_number!(PgConnection);
 #[cfg(feature = "mysql")]
 load_number!(MysqlConnection);
+
+/// Asks how the engine would answer a query.
+pub(crate) trait Explain {
+    /// The steps of the plan; of MySQL's, each starts with the type of access.
+    fn plan(&mut self, query: &str) -> Vec<String>;
+}
+
+#[cfg(feature = "sqlite")]
+impl Explain for diesel::SqliteConnection {
+    fn plan(&mut self, query: &str) -> Vec<String> {
+        #[derive(QueryableByName)]
+        struct Step {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            detail: String,
+        }
+        let steps = diesel::sql_query(format!("EXPLAIN QUERY PLAN {query}")).load::<Step>(self);
+        steps.unwrap().into_iter().map(|step| step.detail).collect()
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl Explain for diesel::PgConnection {
+    fn plan(&mut self, query: &str) -> Vec<String> {
+        #[derive(QueryableByName)]
+        struct Step {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            #[diesel(column_name = "QUERY PLAN")]
+            line: String,
+        }
+        let steps = diesel::sql_query(format!("EXPLAIN {query}")).load::<Step>(self);
+        steps.unwrap().into_iter().map(|step| step.line).collect()
+    }
+}
+
+#[cfg(feature = "mysql")]
+impl Explain for diesel::MysqlConnection {
+    fn plan(&mut self, query: &str) -> Vec<String> {
+        use diesel::sql_types::{Nullable, Text};
+        #[derive(QueryableByName)]
+        struct Step {
+            #[diesel(sql_type = Nullable<Text>)]
+            table: Option<String>,
+            #[diesel(sql_type = Nullable<Text>)]
+            #[diesel(column_name = "type")]
+            access: Option<String>,
+            #[diesel(sql_type = Nullable<Text>)]
+            key: Option<String>,
+            #[diesel(sql_type = Nullable<Text>)]
+            #[diesel(column_name = "Extra")]
+            extra: Option<String>,
+        }
+        let text = |part: Option<String>| part.unwrap_or_else(|| "-".to_owned());
+        diesel::sql_query(format!("EXPLAIN {query}"))
+            .load::<Step>(self)
+            .unwrap()
+            .into_iter()
+            // What the parts of a union found, `<derived2>` or `<union2,3>`, is read whole.
+            .filter(|step| {
+                step.table
+                    .as_ref()
+                    .is_none_or(|name| !name.starts_with('<'))
+            })
+            .map(|step| {
+                format!(
+                    "{} {} {}",
+                    text(step.access),
+                    text(step.key),
+                    text(step.extra)
+                )
+            })
+            .collect()
+    }
+}
 
 #[cfg(feature = "sqlite")]
 impl TestConnection for SqliteConnection {
@@ -310,6 +383,16 @@ pub(crate) fn mysql_url_of(database: &str) -> String {
         .split_once("/accounts?")
         .expect("the database is `accounts`");
     format!("{server}/{database}?{rest}")
+}
+
+/// The URL of another database on the server of the tests.
+#[cfg(feature = "postgres")]
+pub(crate) fn postgres_url_of(database: &str) -> String {
+    let url = server_url("ACCOUNTS_TEST_POSTGRES_URL");
+    let server = url
+        .strip_suffix("/accounts")
+        .expect("the database is `accounts`");
+    format!("{server}/{database}")
 }
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]

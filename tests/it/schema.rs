@@ -1,0 +1,791 @@
+//! Making the tables, and telling what is wrong with them.
+
+use std::sync::Barrier;
+use std::time::Duration;
+
+use diesel_accounts::{
+    Engine, Error, Finding, SchemaFailure, SchemaProblem, SchemaReport, migrations,
+};
+
+use crate::support::{
+    TestConnection, TestDb, alice, assert_matches, bob, cheap_policy, on_each_engine,
+};
+
+on_each_engine!(
+    a_migrated_database_has_no_finding,
+    migrating_again_changes_nothing,
+    instances_that_start_at_once_all_migrate,
+    the_ledger_of_the_hosts_own_migrations_is_left_alone,
+    a_foreign_table_under_our_name_is_refused_and_left_untouched,
+    a_foreign_ledger_under_our_name_is_refused_and_left_untouched,
+    a_foreign_ledger_with_versions_of_its_own_is_refused,
+    migrating_inside_a_transaction_is_refused_and_leaves_it_to_the_host,
+    a_migration_that_others_keep_waiting_is_busy_at_the_deadline,
+    the_exported_migrations_make_the_same_schema,
+    a_newer_schema_is_a_warning_and_is_left_as_it_is,
+    a_schema_that_is_not_in_the_ledger_is_older,
+    an_empty_database_misses_the_table,
+    each_kind_of_damage_is_found,
+    keys_of_another_version_are_found,
+    a_column_of_a_type_that_cannot_be_read_is_found,
+    an_id_of_another_type_is_found,
+    another_unique_index_is_found,
+);
+
+fn a_migrated_database_has_no_finding<C: TestConnection>(db: TestDb<C>) {
+    assert_sound(&db.users.check().unwrap());
+    db.create(alice());
+    assert_sound(&db.users.check().unwrap());
+}
+
+fn migrating_again_changes_nothing<C: TestConnection>(db: TestDb<C>) {
+    let user = db.create(alice());
+    for _ in 0..3 {
+        db.users.migrate().unwrap();
+    }
+    assert_eq!(db.users.user_by_id(user.id()).unwrap(), Some(user));
+    assert_eq!(ledger_entries(&db), 1);
+    assert_sound(&db.users.check().unwrap());
+}
+
+fn instances_that_start_at_once_all_migrate<C: TestConnection>(_: TestDb<C>) {
+    const INSTANCES: usize = 8;
+    for _ in 0..5 {
+        let db = TestDb::<C>::empty();
+        let instances: Vec<_> = (0..INSTANCES).map(|_| db.users_with_pool_of(1)).collect();
+        let start = Barrier::new(INSTANCES);
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = instances
+                .iter()
+                .map(|users| {
+                    scope.spawn(|| {
+                        start.wait();
+                        users.migrate()
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+        assert_eq!(ledger_entries(&db), 1);
+        assert_sound(&db.users.check().unwrap());
+    }
+}
+
+fn the_ledger_of_the_hosts_own_migrations_is_left_alone<C: TestConnection>(_: TestDb<C>) {
+    let db = TestDb::<C>::empty();
+    let ledger = "CREATE TABLE __diesel_schema_migrations \
+                  (version VARCHAR(50) PRIMARY KEY NOT NULL, run_on TIMESTAMP NOT NULL); \
+                  INSERT INTO __diesel_schema_migrations VALUES ('2026', '2026-01-02 03:04:05')";
+    db.connect().batch_execute(ledger).unwrap();
+    db.users.migrate().unwrap();
+    db.users.migrate().unwrap();
+    for (condition, expected) in [
+        ("version = '2026' AND run_on = '2026-01-02 03:04:05'", 1),
+        ("1 = 1", 1),
+    ] {
+        let count =
+            format!("SELECT COUNT(*) AS number FROM __diesel_schema_migrations WHERE {condition}");
+        assert_eq!(db.connect().number(&count), expected, "{condition}");
+    }
+    assert_sound(&db.users.check().unwrap());
+}
+
+fn a_foreign_table_under_our_name_is_refused_and_left_untouched<C: TestConnection>(_: TestDb<C>) {
+    let db = TestDb::<C>::empty();
+    let mut conn = db.connect();
+    conn.batch_execute(
+        "CREATE TABLE account_users (name VARCHAR(20)); INSERT INTO account_users VALUES ('x')",
+    )
+    .unwrap();
+    for _ in 0..2 {
+        assert_matches!(
+            db.users.migrate(),
+            Err(Error::Schema(SchemaFailure::ForeignTable))
+        );
+    }
+    let untouched = "SELECT COUNT(*) AS number FROM account_users WHERE name = 'x'";
+    assert_eq!(conn.number(untouched), 1);
+    assert!(!has_table(&db, "account_migrations"));
+    assert!(!db.users.check().unwrap().is_sound());
+}
+
+fn a_foreign_ledger_under_our_name_is_refused_and_left_untouched<C: TestConnection>(_: TestDb<C>) {
+    let db = TestDb::<C>::empty();
+    let mut conn = db.connect();
+    conn.batch_execute(
+        "CREATE TABLE account_migrations (note VARCHAR(20)); \
+         INSERT INTO account_migrations VALUES ('x')",
+    )
+    .unwrap();
+    assert_matches!(
+        db.users.migrate(),
+        Err(Error::Schema(SchemaFailure::ForeignTable))
+    );
+    let untouched = "SELECT COUNT(*) AS number FROM account_migrations WHERE note = 'x'";
+    assert_eq!(conn.number(untouched), 1);
+    assert!(!has_table(&db, "account_users"));
+}
+
+/// Such as that of a program that moves accounts from one bank to another.
+fn a_foreign_ledger_with_versions_of_its_own_is_refused<C: TestConnection>(_: TestDb<C>) {
+    let db = TestDb::<C>::empty();
+    db.connect()
+        .batch_execute(
+            "CREATE TABLE account_migrations (version INTEGER NOT NULL, bank VARCHAR(20)); \
+             INSERT INTO account_migrations VALUES (20260102, 'x')",
+        )
+        .unwrap();
+    assert_matches!(
+        db.users.migrate(),
+        Err(Error::Schema(SchemaFailure::ForeignTable))
+    );
+}
+
+fn migrating_inside_a_transaction_is_refused_and_leaves_it_to_the_host<C: TestConnection>(
+    _: TestDb<C>,
+) {
+    let db = TestDb::<C>::empty();
+    let mut conn = db.connect();
+    conn.batch_execute("CREATE TABLE host (name VARCHAR(20))")
+        .unwrap();
+    let mut insert_and_migrate = |name: &str, commit: bool| {
+        conn.transaction(|conn| {
+            conn.batch_execute(&format!("INSERT INTO host VALUES ('{name}')"))?;
+            let refused = db.users.on(conn).migrate();
+            assert_matches!(refused, Err(Error::TransactionOpen));
+            match commit {
+                true => Ok(()),
+                false => Err(diesel::result::Error::RollbackTransaction),
+            }
+        })
+    };
+    insert_and_migrate("kept", true).unwrap();
+    insert_and_migrate("dropped", false).unwrap_err();
+    for (name, rows) in [("kept", 1), ("dropped", 0)] {
+        let count = format!("SELECT COUNT(*) AS number FROM host WHERE name = '{name}'");
+        assert_eq!(db.connect().number(&count), rows, "{name}");
+    }
+    assert!(!has_table(&db, "account_users"));
+    db.users.on(&mut conn).migrate().unwrap();
+}
+
+fn a_migration_that_others_keep_waiting_is_busy_at_the_deadline<C: TestConnection>(_: TestDb<C>) {
+    let db = TestDb::<C>::empty();
+    let users = db.users_with(cheap_policy().deadline(Duration::from_millis(300)));
+    let mut other = db.connect();
+    let mut conn = db.connect();
+    match C::ENGINE {
+        Engine::Mysql => {
+            let lock = "SELECT GET_LOCK(CONCAT('diesel-accounts ', MD5(DATABASE())), 0) AS number";
+            assert_eq!(other.number(lock), 1);
+        }
+        // "accounts" in ASCII.
+        Engine::Postgres => other
+            .batch_execute("SELECT pg_advisory_lock(x'6163636f756e7473'::bigint)")
+            .unwrap(),
+        _ => {
+            conn.batch_execute("PRAGMA busy_timeout = 50").unwrap();
+            other.batch_execute("BEGIN IMMEDIATE").unwrap();
+        }
+    }
+    assert_matches!(users.on(&mut conn).migrate(), Err(Error::Busy));
+    drop(other);
+    assert!(!has_table(&db, "account_users"));
+    db.users.on(&mut conn).migrate().unwrap();
+}
+
+fn the_exported_migrations_make_the_same_schema<C: TestConnection>(_: TestDb<C>) {
+    let db = TestDb::<C>::empty();
+    for migration in migrations(C::ENGINE) {
+        db.connect().batch_execute(migration.sql()).unwrap();
+    }
+    assert_sound(&db.users.check().unwrap());
+    let user = db.create(alice());
+    db.users.migrate().unwrap();
+    assert_eq!(db.users.user_by_id(user.id()).unwrap(), Some(user));
+    assert_eq!(ledger_entries(&db), 1);
+    assert_sound(&db.users.check().unwrap());
+}
+
+fn a_newer_schema_is_a_warning_and_is_left_as_it_is<C: TestConnection>(db: TestDb<C>) {
+    db.connect()
+        .batch_execute(
+            "INSERT INTO account_migrations (version, name, applied_at) VALUES (1000, 'later', 0); \
+             ALTER TABLE account_users ADD COLUMN later INTEGER",
+        )
+        .unwrap();
+    db.users.migrate().unwrap();
+    let report = db.users.check().unwrap();
+    assert_eq!(
+        problems(&report),
+        [(SchemaProblem::SchemaNewer, "account_migrations")]
+    );
+    assert!(report.is_sound() && report.findings().iter().all(Finding::is_warning));
+    assert_eq!(ledger_entries(&db), 2);
+    db.create(alice());
+}
+
+fn a_schema_that_is_not_in_the_ledger_is_older<C: TestConnection>(db: TestDb<C>) {
+    for damage in [
+        "DELETE FROM account_migrations",
+        "DROP TABLE account_migrations",
+    ] {
+        db.connect().batch_execute(damage).unwrap();
+        let report = db.users.check().unwrap();
+        assert_eq!(
+            problems(&report),
+            [(SchemaProblem::SchemaOlder, "account_migrations")]
+        );
+        assert!(!report.is_sound(), "{damage}");
+    }
+}
+
+fn an_empty_database_misses_the_table<C: TestConnection>(_: TestDb<C>) {
+    let report = TestDb::<C>::empty().users.check().unwrap();
+    assert_eq!(
+        problems(&report),
+        [(SchemaProblem::MissingTable, "account_users")]
+    );
+    assert!(!report.is_sound());
+    assert_eq!(report.to_string(), "problem: account_users: is missing\n");
+}
+
+fn each_kind_of_damage_is_found<C: TestConnection>(_: TestDb<C>) {
+    let mut faults = Vec::new();
+    for (damage, expected) in damages(C::ENGINE) {
+        let db = TestDb::<C>::new();
+        db.connect().batch_execute(&damage).unwrap();
+        let report = db.users.check().unwrap();
+        let found = problems(&report);
+        let is_warning = expected.iter().all(|(problem, _)| {
+            [SchemaProblem::RowSecurity, SchemaProblem::SchemaNewer].contains(problem)
+        });
+        if found != expected || report.is_sound() != is_warning {
+            faults.push(format!("{damage}: {found:?}, not {expected:?}"));
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+fn keys_of_another_version_are_found<C: TestConnection>(db: TestDb<C>) {
+    db.create(alice());
+    let id = db.create(bob()).id();
+    for column in ["username_key_version", "email_key_version"] {
+        let set = |version: i16| {
+            let update =
+                format!("UPDATE account_users SET {column} = {version} WHERE username = 'bob'");
+            db.connect().batch_execute(&update).unwrap();
+            db.users.check().unwrap()
+        };
+        let report = set(2);
+        assert_eq!(
+            problems(&report),
+            [(SchemaProblem::MixedKeyVersions, "account_users")],
+            "{column}"
+        );
+        assert!(!report.is_sound());
+        assert_sound(&set(1));
+    }
+    assert!(db.users.user_by_id(id).unwrap().is_some());
+}
+
+fn a_column_of_a_type_that_cannot_be_read_is_found<C: TestConnection>(_: TestDb<C>) {
+    let db = TestDb::<C>::empty();
+    let sql = changed_schema::<C>(match C::ENGINE {
+        Engine::Mysql => ("created_at BIGINT", "created_at DATETIME(6)"),
+        Engine::Postgres => ("created_at bigint", "created_at timestamptz"),
+        _ => ("created_at INTEGER", "created_at BLOB"),
+    });
+    db.connect().batch_execute(&sql).unwrap();
+    let report = db.users.check().unwrap();
+    // Whatever is told, it must not be that all is well: nobody can be created here.
+    assert_matches!(db.users.create_user(alice()), Err(_));
+    assert_eq!(
+        problems(&report),
+        [(SchemaProblem::WrongType, "created_at")]
+    );
+}
+
+fn an_id_of_another_type_is_found<C: TestConnection>(_: TestDb<C>) {
+    let db = TestDb::<C>::empty();
+    let sql = changed_schema::<C>(match C::ENGINE {
+        Engine::Mysql => ("id BINARY(16)", "id CHAR(36)"),
+        Engine::Postgres => ("id uuid", "id text"),
+        _ => ("id BLOB", "id TEXT"),
+    });
+    db.connect().batch_execute(&sql).unwrap();
+    let report = db.users.check().unwrap();
+    assert!(
+        problems(&report).contains(&(SchemaProblem::WrongType, "id")),
+        "{report}"
+    );
+}
+
+/// An index of the host's that refuses what no key of ours is in the way of.
+fn another_unique_index_is_found<C: TestConnection>(db: TestDb<C>) {
+    db.connect()
+        .batch_execute("CREATE UNIQUE INDEX hosts ON account_users (realm, state)")
+        .unwrap();
+    let report = db.users.check().unwrap();
+    db.create(alice());
+    assert_matches!(db.users.create_user(bob()), Err(Error::HiddenConflict));
+    assert!(!report.is_sound(), "the cause of it is not told");
+}
+
+type Damage = (String, Vec<(SchemaProblem, &'static str)>);
+
+const USERNAME_INDEX: &str = "realm, username_key";
+const EMAIL_INDEX: &str = "realm, email_key";
+
+/// Statements that damage a sound schema, and what is to be found then.
+fn damages(engine: Engine) -> Vec<Damage> {
+    use SchemaProblem::{IndexNotUnique, MissingColumn, MissingIndex, MissingTable, SchemaNewer};
+    let drop_index = |name: &str| match engine {
+        Engine::Mysql => format!("DROP INDEX {name} ON account_users; "),
+        _ => format!("DROP INDEX {name}; "),
+    };
+    let without_username_index = drop_index("account_users_username_key");
+    let mut damages = vec![
+        (
+            "DROP TABLE account_users".to_owned(),
+            vec![(MissingTable, "account_users")],
+        ),
+        (
+            "ALTER TABLE account_users DROP COLUMN last_sign_in_at".to_owned(),
+            vec![(MissingColumn, "last_sign_in_at")],
+        ),
+        (
+            "ALTER TABLE account_users DROP COLUMN email_key_version; \
+             ALTER TABLE account_users DROP COLUMN password_hash"
+                .to_owned(),
+            vec![
+                (MissingColumn, "email_key_version"),
+                (MissingColumn, "password_hash"),
+            ],
+        ),
+        (
+            without_username_index.clone(),
+            vec![(MissingIndex, USERNAME_INDEX)],
+        ),
+        (
+            drop_index("account_users_email_key"),
+            vec![(MissingIndex, EMAIL_INDEX)],
+        ),
+        (
+            drop_index("account_users_created"),
+            vec![(MissingIndex, "realm, created_at, id")],
+        ),
+        (
+            format!(
+                "{without_username_index} CREATE INDEX i ON account_users (realm, username_key)"
+            ),
+            vec![(IndexNotUnique, USERNAME_INDEX)],
+        ),
+        (
+            // Unique in a realm and a state is not unique in a realm.
+            format!(
+                "{without_username_index} \
+                 CREATE UNIQUE INDEX i ON account_users (realm, username_key, state)"
+            ),
+            vec![(MissingIndex, USERNAME_INDEX)],
+        ),
+        (
+            "INSERT INTO account_migrations (version, name, applied_at) VALUES (2, 'x', 0)"
+                .to_owned(),
+            vec![(SchemaNewer, "account_migrations")],
+        ),
+    ];
+    let more = match engine {
+        Engine::Mysql => mysql_damages(),
+        Engine::Postgres => postgres_damages(),
+        _ => sqlite_damages(),
+    };
+    damages.extend(more.into_iter().map(|(template, found)| {
+        let damage = template.replace("DROP_USERNAME_INDEX", &without_username_index);
+        (damage, found)
+    }));
+    damages
+}
+
+fn mysql_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)> {
+    use SchemaProblem::{
+        ColumnTooShort, IndexNotBtree, IndexPartial, NotTransactional, NotUnicode, WrongCollation,
+        WrongType,
+    };
+    vec![
+        (
+            "DROP_USERNAME_INDEX ALTER TABLE account_users \
+             MODIFY username_key TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin, \
+             ADD UNIQUE INDEX i (realm, username_key)",
+            vec![(IndexNotBtree, USERNAME_INDEX)],
+        ),
+        (
+            "DROP_USERNAME_INDEX ALTER TABLE account_users MODIFY username_key VARBINARY(4000), \
+             ADD UNIQUE INDEX i (realm, username_key)",
+            vec![(IndexNotBtree, USERNAME_INDEX)],
+        ),
+        (
+            "DROP_USERNAME_INDEX \
+             CREATE UNIQUE INDEX i ON account_users (realm, username_key(10))",
+            vec![(IndexPartial, USERNAME_INDEX)],
+        ),
+        (
+            "ALTER TABLE account_users MODIFY username_key VARBINARY(399)",
+            vec![(ColumnTooShort, "username_key")],
+        ),
+        (
+            "ALTER TABLE account_users MODIFY email VARCHAR(100)",
+            vec![(ColumnTooShort, "email")],
+        ),
+        (
+            "ALTER TABLE account_users MODIFY username_key VARCHAR(400)",
+            vec![(WrongCollation, "username_key")],
+        ),
+        (
+            "ALTER TABLE account_users MODIFY email_key VARCHAR(254) COLLATE utf8mb4_general_ci",
+            vec![(WrongCollation, "email_key")],
+        ),
+        (
+            "ALTER TABLE account_users MODIFY email_key VARCHAR(254) COLLATE utf8mb4_nopad_bin",
+            vec![],
+        ),
+        (
+            "ALTER TABLE account_users MODIFY username VARCHAR(512) CHARACTER SET latin1",
+            vec![(NotUnicode, "username")],
+        ),
+        (
+            "ALTER TABLE account_users MODIFY email VARCHAR(254) CHARACTER SET utf8mb3",
+            vec![(NotUnicode, "email")],
+        ),
+        (
+            "ALTER TABLE account_users MODIFY realm VARBINARY(16) NOT NULL",
+            vec![(WrongType, "realm")],
+        ),
+        (
+            "ALTER TABLE account_users ENGINE = Aria",
+            vec![(NotTransactional, "account_users")],
+        ),
+        (
+            "ALTER TABLE account_users MODIFY email_key VARBINARY(254), ENGINE = MyISAM",
+            vec![(NotTransactional, "account_users")],
+        ),
+    ]
+}
+
+fn postgres_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)> {
+    use SchemaProblem::{
+        ColumnTooShort, IndexDeferrable, IndexNotBtree, IndexNotUnique, IndexPartial, MissingIndex,
+        RowSecurity, WrongCollation,
+    };
+    vec![
+        (
+            "DROP_USERNAME_INDEX CREATE INDEX i ON account_users USING hash (username_key)",
+            vec![(MissingIndex, USERNAME_INDEX)],
+        ),
+        (
+            "DROP_USERNAME_INDEX CREATE INDEX i ON account_users USING brin (realm, username_key)",
+            vec![
+                (IndexNotUnique, USERNAME_INDEX),
+                (IndexNotBtree, USERNAME_INDEX),
+            ],
+        ),
+        (
+            "DROP_USERNAME_INDEX \
+             CREATE UNIQUE INDEX i ON account_users (realm, username_key) WHERE state = 0",
+            vec![(IndexPartial, USERNAME_INDEX)],
+        ),
+        (
+            "DROP_USERNAME_INDEX \
+             CREATE UNIQUE INDEX i ON account_users (realm, lower(username_key))",
+            vec![(MissingIndex, USERNAME_INDEX)],
+        ),
+        (
+            "DROP_USERNAME_INDEX ALTER TABLE account_users \
+             ADD UNIQUE (realm, username_key) DEFERRABLE INITIALLY DEFERRED",
+            vec![(IndexDeferrable, USERNAME_INDEX)],
+        ),
+        (
+            "DROP_USERNAME_INDEX ALTER TABLE account_users \
+             ADD UNIQUE (realm, username_key) DEFERRABLE INITIALLY IMMEDIATE",
+            vec![(IndexDeferrable, USERNAME_INDEX)],
+        ),
+        (
+            "DROP_USERNAME_INDEX ALTER TABLE account_users ADD UNIQUE (realm, username_key)",
+            vec![],
+        ),
+        (
+            "DROP_USERNAME_INDEX \
+             CREATE UNIQUE INDEX i ON account_users (realm, username_key) INCLUDE (state)",
+            vec![],
+        ),
+        (
+            "UPDATE pg_index SET indisvalid = false \
+             WHERE indexrelid = to_regclass('account_users_username_key')",
+            vec![(IndexPartial, USERNAME_INDEX)],
+        ),
+        (
+            "ALTER TABLE account_users ALTER username_key TYPE text COLLATE \"und-x-icu\"",
+            vec![
+                (WrongCollation, "username_key"),
+                (WrongCollation, USERNAME_INDEX),
+            ],
+        ),
+        (
+            "DROP_USERNAME_INDEX CREATE UNIQUE INDEX i \
+             ON account_users (realm, username_key COLLATE \"und-x-icu\")",
+            vec![(WrongCollation, USERNAME_INDEX)],
+        ),
+        (
+            "ALTER TABLE account_users ALTER email TYPE varchar(100)",
+            vec![(ColumnTooShort, "email")],
+        ),
+        (
+            "ALTER TABLE account_users ALTER email TYPE varchar(254)",
+            vec![],
+        ),
+        (
+            "ALTER TABLE account_users ENABLE ROW LEVEL SECURITY",
+            vec![(RowSecurity, "account_users")],
+        ),
+    ]
+}
+
+fn sqlite_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)> {
+    use SchemaProblem::{IndexPartial, MissingIndex, WrongCollation};
+    vec![
+        (
+            "DROP_USERNAME_INDEX \
+             CREATE UNIQUE INDEX i ON account_users (realm, username_key) WHERE state = 0",
+            vec![(IndexPartial, USERNAME_INDEX)],
+        ),
+        (
+            "DROP_USERNAME_INDEX \
+             CREATE UNIQUE INDEX i ON account_users (realm, lower(username_key))",
+            vec![(MissingIndex, USERNAME_INDEX)],
+        ),
+        (
+            "DROP_USERNAME_INDEX \
+             CREATE UNIQUE INDEX i ON account_users (realm, username_key COLLATE NOCASE)",
+            vec![(WrongCollation, USERNAME_INDEX)],
+        ),
+    ]
+}
+
+/// Our schema with one thing in it replaced by another.
+fn changed_schema<C: TestConnection>((from, to): (&str, &str)) -> String {
+    let sql: String = migrations(C::ENGINE)
+        .iter()
+        .map(|step| step.sql())
+        .collect();
+    assert!(sql.contains(from), "{from}");
+    sql.replace(from, to)
+}
+
+fn assert_sound(report: &SchemaReport) {
+    assert_eq!(report.findings(), []);
+    assert!(report.is_sound());
+    assert_eq!(report.to_string(), "");
+}
+
+fn problems(report: &SchemaReport) -> Vec<(SchemaProblem, &str)> {
+    report
+        .findings()
+        .iter()
+        .map(|finding| (finding.problem(), finding.subject()))
+        .collect()
+}
+
+fn ledger_entries<C: TestConnection>(db: &TestDb<C>) -> i64 {
+    db.connect()
+        .number("SELECT COUNT(*) AS number FROM account_migrations")
+}
+
+fn has_table<C: TestConnection>(db: &TestDb<C>, name: &str) -> bool {
+    let count = match C::ENGINE {
+        Engine::Mysql => format!(
+            "SELECT COUNT(*) AS number FROM information_schema.tables \
+             WHERE table_schema = DATABASE() AND table_name = '{name}'"
+        ),
+        Engine::Postgres => format!(
+            "SELECT COUNT(*) AS number FROM information_schema.tables \
+             WHERE table_schema = current_schema() AND table_name = '{name}'"
+        ),
+        _ => format!("SELECT COUNT(*) AS number FROM sqlite_schema WHERE name = '{name}'"),
+    };
+    db.connect().number(&count) > 0
+}
+
+/// What only MariaDB and MySQL can do wrong.
+#[cfg(feature = "mysql")]
+mod mysql_only {
+    use diesel::MysqlConnection;
+    use diesel::connection::SimpleConnection;
+    use diesel_accounts::{Engine, SchemaProblem, migrations};
+
+    use super::{assert_sound, has_table, ledger_entries, problems};
+    use crate::support::{TestDb, alice};
+
+    #[test]
+    fn a_migration_that_was_cut_short_is_completed() {
+        let statements: Vec<_> = migrations(Engine::Mysql)[0].sql().split(";\n").collect();
+        for done in 1..=2 {
+            let db = TestDb::<MysqlConnection>::empty();
+            let cut_short = statements[..done].join(";\n");
+            db.connect().batch_execute(&cut_short).unwrap();
+            assert_eq!(has_table(&db, "account_users"), done == 2);
+            assert_eq!(ledger_entries(&db), 0);
+            db.users.migrate().unwrap();
+            assert_sound(&db.users.check().unwrap());
+            assert_eq!(ledger_entries(&db), 1);
+            db.create(alice());
+        }
+    }
+
+    #[test]
+    fn migrating_in_a_session_that_does_not_commit_is_committed() {
+        let db = TestDb::<MysqlConnection>::empty();
+        let mut conn = db.connect();
+        conn.batch_execute("SET SESSION autocommit = 0").unwrap();
+        db.users.on(&mut conn).migrate().unwrap();
+        assert_sound(&db.users.check().unwrap());
+        assert_eq!(ledger_entries(&db), 1);
+    }
+
+    #[test]
+    fn a_session_that_is_not_strict_is_found() {
+        assert_session(
+            "SET SESSION sql_mode = ''",
+            SchemaProblem::NotStrict,
+            "sql_mode",
+        );
+    }
+
+    #[test]
+    fn a_session_that_does_not_commit_is_found() {
+        let off = "SET SESSION autocommit = 0";
+        assert_session(off, SchemaProblem::AutocommitOff, "autocommit");
+    }
+
+    fn assert_session(statement: &str, problem: SchemaProblem, subject: &str) {
+        let db = TestDb::<MysqlConnection>::new();
+        let mut conn = db.connect();
+        assert_sound(&db.users.on(&mut conn).check().unwrap());
+        conn.batch_execute(statement).unwrap();
+        let report = db.users.on(&mut conn).check().unwrap();
+        assert_eq!(problems(&report), [(problem, subject)]);
+        assert!(!report.is_sound());
+    }
+}
+
+/// What only PostgreSQL can do wrong.
+#[cfg(feature = "postgres")]
+mod postgres_only {
+    use diesel::PgConnection;
+    use diesel::connection::SimpleConnection;
+    use diesel::prelude::*;
+    use diesel_accounts::{Identifiers, NewUser, SchemaProblem};
+
+    use super::problems;
+    use crate::support::{
+        PASSWORD, TestDb, cheap_policy, postgres_url_of, server_url, unique_name,
+    };
+
+    #[test]
+    fn a_database_of_another_encoding_is_found() {
+        let name = unique_name();
+        PgConnection::establish(&server_url("ACCOUNTS_TEST_POSTGRES_URL"))
+            .unwrap()
+            .batch_execute(&format!(
+                "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'"
+            ))
+            .unwrap();
+        let db = TestDb::<PgConnection>::at(postgres_url_of(&name));
+        db.users.migrate().unwrap();
+        let report = db.users.check().unwrap();
+        assert_eq!(
+            problems(&report),
+            [(SchemaProblem::NotUnicode, "server_encoding")]
+        );
+        assert!(!report.is_sound());
+    }
+
+    /// With `NULLS NOT DISTINCT` only one account of a realm can go without a username.
+    #[test]
+    fn an_index_that_takes_absent_names_for_equal_is_found() {
+        let db = TestDb::<PgConnection>::new();
+        db.connect()
+            .batch_execute(
+                "DROP INDEX account_users_username_key; CREATE UNIQUE INDEX i \
+                 ON account_users (realm, username_key) NULLS NOT DISTINCT",
+            )
+            .unwrap();
+        let users = db.users_with(cheap_policy().identifiers(Identifiers::EmailOnly));
+        let first = users.create_user(NewUser::with_email("a@example.org", PASSWORD));
+        assert!(first.unwrap().is_created());
+        users
+            .create_user(NewUser::with_email("b@example.org", PASSWORD))
+            .unwrap_err();
+        assert!(!db.users.check().unwrap().is_sound());
+    }
+
+    #[test]
+    fn migrating_does_not_depend_on_the_isolation_that_the_host_defaults_to() {
+        let db = TestDb::<PgConnection>::empty();
+        let mut conn = db.connect();
+        conn.batch_execute(
+            "SET default_transaction_isolation = 'serializable'; \
+             SET default_transaction_read_only = on",
+        )
+        .unwrap();
+        db.users.on(&mut conn).migrate().unwrap();
+        assert!(db.users.check().unwrap().findings().is_empty());
+    }
+}
+
+/// What only SQLite can do wrong.
+#[cfg(feature = "sqlite")]
+mod sqlite_only {
+    use diesel::SqliteConnection;
+    use diesel::connection::SimpleConnection;
+    use diesel_accounts::{Error, SchemaFailure, SchemaProblem};
+
+    use super::{changed_schema, problems};
+    use crate::support::{TestDb, assert_matches};
+
+    /// Names of tables do not depend on capitals in SQLite.
+    #[test]
+    fn a_foreign_table_in_capitals_is_refused() {
+        let db = TestDb::<SqliteConnection>::empty();
+        db.connect()
+            .batch_execute("CREATE TABLE Account_Users (name TEXT)")
+            .unwrap();
+        assert_matches!(
+            db.users.migrate(),
+            Err(Error::Schema(SchemaFailure::ForeignTable))
+        );
+    }
+
+    /// The index is right, and no look-up by the column can use it.
+    #[test]
+    fn a_key_column_of_another_collation_than_its_index_is_found() {
+        let db = TestDb::<SqliteConnection>::empty();
+        let sql = changed_schema::<SqliteConnection>((
+            "username_key TEXT COLLATE BINARY",
+            "username_key TEXT COLLATE NOCASE",
+        ))
+        .replace(
+            "(realm, username_key)",
+            "(realm, username_key COLLATE BINARY)",
+        );
+        db.connect().batch_execute(&sql).unwrap();
+        let report = db.users.check().unwrap();
+        assert_eq!(
+            problems(&report),
+            [(SchemaProblem::WrongCollation, "username_key")]
+        );
+    }
+}
