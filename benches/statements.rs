@@ -6,6 +6,12 @@
 //! A statement is one round trip to a server, once it is prepared. Those of transactions are three
 //! on MariaDB/MySQL, where Diesel sets an option before and after. SQLite has no round trips.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a program for the command line"
+)]
+
 use std::error::Error;
 use std::sync::{Arc, Mutex};
 

@@ -5,6 +5,12 @@
 //!
 //! Exit status: 0 all is well, 1 a violation or trouble with the database, 2 wrong arguments.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a program for the command line"
+)]
+
 use std::collections::{BTreeMap, HashSet};
 use std::error::Error as StdError;
 use std::process::ExitCode;

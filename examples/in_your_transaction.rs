@@ -4,6 +4,12 @@
 //!
 //! Run it twice: the second time the account exists, and nothing is attached to it.
 
+#![expect(clippy::print_stdout, reason = "a program for the command line")]
+#![expect(
+    clippy::exhaustive_structs,
+    reason = "Diesel's macro makes a unit struct of each column"
+)]
+
 use std::error::Error as StdError;
 use std::fmt;
 

@@ -2,6 +2,8 @@
 //!
 //!     cargo run --example quickstart
 
+#![expect(clippy::print_stdout, reason = "a program for the command line")]
+
 use std::error::Error;
 
 use diesel_accounts::{Creation, NewUser, UserManager};

@@ -5,6 +5,8 @@
 //!
 //! Exit status: 0 created or existing, 1 taken or trouble with the database, 2 invalid input.
 
+#![expect(clippy::print_stdout, reason = "a program for the command line")]
+
 use std::error::Error as StdError;
 use std::io::{self, BufRead};
 use std::process::ExitCode;

@@ -1,4 +1,81 @@
-#![doc = "TODO"]
+//! Account management for Rust services that use [Diesel](https://diesel.rs): users are created
+//! once, on SQLite, PostgreSQL and MariaDB/MySQL, whatever races or fails.
+//!
+//! ```
+//! use diesel::SqliteConnection;
+//! use diesel::r2d2::{ConnectionManager, Pool};
+//! use diesel_accounts::{Creation, NewUser, UserManager, diesel};
+//!
+//! // The host's own pool, on any of the engines.
+//! let database = ConnectionManager::<SqliteConnection>::new(":memory:");
+//! let users = UserManager::new(Pool::builder().max_size(1).build(database)?);
+//! users.migrate()?;
+//!
+//! match users.create_user(NewUser::new("alice", "alice@example.org", "correct horse battery"))? {
+//!     Creation::Created(user) => println!("welcome, {}", user.id()),
+//!     Creation::Existing(_) => println!("please sign in"), // no error, and no second account
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where to find things
+//!
+//! - [`UserManager`] works through the host's pool: creation, look-ups, lists, states, the schema.
+//! - [`Accounts`] does the same on one connection that the host lends, in the host's transaction if
+//!   one is open: [`UserManager::on`], or [`Accounts::new`] where there is no pool.
+//! - [`Policy`] says what is allowed: [`UsernameRules`], [`EmailRules`], [`PasswordRules`],
+//!   [`Identifiers`], [`Duplicates`].
+//! - [`Creation`] is the answer to a creation, [`Error`] everything else that it can come to, and
+//!   [`InvalidUser`] what is wrong with the input.
+//! - [`schema`] is for the host's foreign keys and joins, [`migrations`] for hosts that run the SQL
+//!   themselves, [`UserManager::check`] for a look at the result.
+//! - The [`guide`] tells how it all fits: transactions, asynchronous hosts, races, security.
+//!
+//! # What it guarantees
+//!
+//! 1. There is one account for each username key and each email key in a realm, on every engine,
+//!    whatever the collation of the server.
+//! 2. An error that says "not created" is never followed by the account, and `Created` is never
+//!    followed by its absence, but by a deletion.
+//! 3. At most one call for an account hears `Created`, and exactly one unless an outcome stayed
+//!    undetermined. All others hear `Existing`, or a true error.
+//! 4. The host's transaction survives whatever is done in it, or the host is told at once to roll it
+//!    back.
+//! 5. Two spellings are equal, or not, on all engines alike; a username is never an email address.
+//! 6. No password, hash or text of a driver is in any `Display`, `Debug`, `source()` or query log.
+//! 7. No connection is held while a password is hashed, and never more than one at a time.
+//! 8. No wait of the library's own is without a deadline.
+//!
+//! # What it does not do
+//!
+//! - It verifies no passwords, throttles nothing and issues no tokens yet; it sends no mail.
+//! - It keeps no roles, groups or profiles: those are tables of the host's, joined by
+//!   [`joinable_with_account_users!`].
+//! - It bounds its own waits, not a single statement: the host sets the time-outs of its server and
+//!   driver.
+//!
+//! # Features
+//!
+//! None is on by default, and none changes what another does.
+//!
+//! | feature | what it adds | what it costs |
+//! |---|---|---|
+//! | `postgres`, `mysql`, `sqlite` | the engine, as in Diesel; any number of them | the client library |
+//! | `bundled` | SQLite from its C source | a C compiler, half a minute |
+//! | `serde` | `Serialize` for ids and for [`InvalidUser`] | `serde`, without its macros |
+//!
+//! Every feature that is not listed here is not part of the public API.
+//!
+//! # If the compiler says that a backend was not built
+//!
+//! ```text
+//! error[E0277]: `diesel_accounts` was not built for the `Mysql` backend
+//! ```
+//!
+//! The connection is of an engine whose feature is not enabled for *this* crate: add it to the
+//! features of `diesel-accounts`, beside Diesel's own. In code that is generic over the connection,
+//! the one bound to write is [`AccountConnection`].
+
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(feature = "mysql", feature = "postgres", feature = "sqlite")),
@@ -13,6 +90,7 @@
 mod accounts;
 mod creation;
 mod error;
+pub mod guide;
 mod identity;
 mod manager;
 mod new_user;
@@ -44,3 +122,8 @@ pub use crate::store::migrate::{Migration, migrations};
 pub use crate::store::{AccountBackend, AccountConnection, schema};
 pub use crate::timestamp::{Clock, Timestamp};
 pub use crate::user::{InvalidId, RealmId, User, UserId, UserState};
+
+/// The README's examples run as well.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

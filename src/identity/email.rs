@@ -5,9 +5,9 @@ use std::fmt;
 
 use email_address::{EmailAddress, Options};
 
+use super::character::unsafe_character;
 use super::invalid::Violation;
 use super::key::{EmailKey, domain_to_a_labels, local_part};
-use super::username::unsafe_character;
 
 /// Which email addresses are allowed.
 ///
@@ -70,10 +70,11 @@ impl EmailRules {
         let canonical_local = local_part(local);
         if !local.is_ascii() && !self.utf8_local_part {
             violations.insert(Violation::LocalPartNotAscii);
-        } else if canonical_local.is_none() {
-            violations.insert(Violation::UnassignedCharacter);
-        } else if !is_dot_atom(local) {
-            violations.insert(Violation::Malformed);
+        } else {
+            match &canonical_local {
+                None => violations.insert(Violation::UnassignedCharacter),
+                Some(local) => !is_dot_atom(local) && violations.insert(Violation::Malformed),
+            };
         }
         match (canonical_local, ascii_domain) {
             (Some(local), Some(domain)) if violations.is_empty() => {

@@ -4,6 +4,7 @@
 //! from day to day; what is *equal* is not, and lives in [`key`].
 
 mod assigned;
+mod character;
 pub(crate) mod email;
 pub(crate) mod invalid;
 pub(crate) mod key;

@@ -3,14 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, HangulSyllableType};
-use icu_properties::{
-    CodePointMapData, CodePointMapDataBorrowed, CodePointSetData, CodePointSetDataBorrowed,
-};
+use icu_properties::props::{GeneralCategory, HangulSyllableType};
 use unicode_security::{RestrictionLevel, RestrictionLevelDetection};
 
+use super::character::{category, unsafe_character};
 use super::invalid::Violation;
-use super::is_assigned;
 use super::key::{UsernameKey, hangul_syllable_type, nfkc};
 
 /// Which usernames are allowed.
@@ -273,24 +270,6 @@ impl fmt::Debug for Username {
     }
 }
 
-/// Why a character may stand nowhere, whatever the rules of the field.
-pub(crate) fn unsafe_character(character: char) -> Option<Violation> {
-    const IGNORABLE: CodePointSetDataBorrowed<'static> =
-        CodePointSetData::new::<DefaultIgnorableCodePoint>();
-    if !is_assigned(character) {
-        return Some(Violation::UnassignedCharacter);
-    }
-    match category(character) {
-        GeneralCategory::Control
-        | GeneralCategory::LineSeparator
-        | GeneralCategory::ParagraphSeparator => Some(Violation::ControlCharacter),
-        GeneralCategory::Format => Some(Violation::InvisibleCharacter),
-        _ if IGNORABLE.contains(character) => Some(Violation::InvisibleCharacter),
-        GeneralCategory::PrivateUse => Some(Violation::CharacterNotAllowed),
-        _ => None,
-    }
-}
-
 /// The IdentifierClass of PRECIS outside ASCII: RFC 8264, sections 8 and 9.
 ///
 /// The characters that are allowed in some contexts only (section 9.9) are refused, but for the
@@ -348,11 +327,6 @@ fn hangul_syllable_type_is_whole(character: char) -> bool {
 fn mixes_arabic_digits(name: &str) -> bool {
     name.contains(|c| ('\u{660}'..='\u{669}').contains(&c))
         && name.contains(|c| ('\u{6f0}'..='\u{6f9}').contains(&c))
-}
-
-fn category(character: char) -> GeneralCategory {
-    const MAP: CodePointMapDataBorrowed<'static, GeneralCategory> = CodePointMapData::new();
-    MAP.get(character)
 }
 
 /// The most characters that any policy can allow: four bytes each still fit the key's column.

@@ -5,7 +5,7 @@ use std::fmt;
 use diesel::connection::LoadConnection;
 
 use super::AccountBackend;
-use super::migrate::{SCHEMA_VERSION, applied_version};
+use super::migrate::{Ledger, SCHEMA_VERSION, ledger};
 use crate::error::Result;
 
 /// What [`UserManager::check`](crate::UserManager::check) found.
@@ -101,12 +101,16 @@ pub enum SchemaProblem {
     AutocommitOff,
     /// The column cannot hold all that validation lets through.
     ColumnTooShort,
+    /// A unique index of the host's: it refuses accounts, and no look-up of ours finds out why.
+    ExtraUniqueIndex,
     /// The unique index is checked at the end of the transaction.
     IndexDeferrable,
     /// The index is not a B-tree.
     IndexNotBtree,
     /// The index does not refuse duplicates.
     IndexNotUnique,
+    /// The unique index takes two absent names for equal.
+    IndexNullsEqual,
     /// The index leaves rows, or parts of the key, out.
     IndexPartial,
     /// The column is not there.
@@ -140,9 +144,11 @@ impl fmt::Display for SchemaProblem {
         f.write_str(match self {
             Self::AutocommitOff => "is off, so that writes are not committed",
             Self::ColumnTooShort => "is too short for all valid values",
+            Self::ExtraUniqueIndex => "another unique index refuses accounts",
             Self::IndexDeferrable => "the unique index is deferrable",
             Self::IndexNotBtree => "the unique index is not a B-tree",
             Self::IndexNotUnique => "the index is not unique",
+            Self::IndexNullsEqual => "the unique index takes absent names for equal",
             Self::IndexPartial => "the unique index leaves something out, or is not valid",
             Self::MissingColumn => "is missing",
             Self::MissingIndex => "there is no index on these columns",
@@ -160,15 +166,33 @@ impl fmt::Display for SchemaProblem {
     }
 }
 
-/// A column of our table as it is found in the database.
+/// A column as it is found in the database.
 #[derive(Debug)]
 pub(crate) struct FoundColumn {
     pub(crate) name: String,
+    /// What values it takes; several where the engine does not tell them apart.
+    pub(crate) kinds: &'static [Kind],
     /// The most characters or bytes; `None` if not limited.
     pub(crate) length: Option<i64>,
     pub(crate) bytewise: bool,
     pub(crate) unicode: bool,
-    pub(crate) right_type: bool,
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// 16 bytes.
+    Id,
+    /// Text that a key is.
+    Key,
+    /// Text that is shown to people.
+    Text,
+    /// Text of the library's own.
+    Ascii,
+    /// An integer of 16 bits.
+    Small,
+    /// An integer of 64 bits.
+    Big,
 }
 
 /// An index of our table as it is found in the database.
@@ -179,6 +203,7 @@ pub(crate) struct FoundIndex {
     pub(crate) btree: bool,
     pub(crate) immediate: bool,
     pub(crate) whole: bool,
+    pub(crate) nulls_differ: bool,
     pub(crate) bytewise: bool,
 }
 
@@ -189,22 +214,23 @@ where
     B: AccountBackend<C>,
 {
     let mut findings = B::server_findings(conn)?;
-    let columns = B::columns(conn)?;
+    let columns = B::columns(conn, "account_users")?;
     if columns.is_empty() {
         findings.push(Finding::new(SchemaProblem::MissingTable, "account_users"));
         return Ok(SchemaReport { findings });
     }
-    let version = applied_version(conn)?;
-    if version < SCHEMA_VERSION {
-        findings.push(Finding::new(
+    match ledger(conn)? {
+        Ledger::Version(SCHEMA_VERSION) => {}
+        Ledger::Version(SCHEMA_VERSION..) => {
+            findings.push(Finding::new(
+                SchemaProblem::SchemaNewer,
+                "account_migrations",
+            ));
+        }
+        _ => findings.push(Finding::new(
             SchemaProblem::SchemaOlder,
             "account_migrations",
-        ));
-    } else if version > SCHEMA_VERSION {
-        findings.push(Finding::new(
-            SchemaProblem::SchemaNewer,
-            "account_migrations",
-        ));
+        )),
     }
     let complete = check_columns(&columns, &mut findings);
     check_indexes(&B::indexes(conn)?, &mut findings);
@@ -220,26 +246,36 @@ where
 /// Whether all columns are there.
 fn check_columns(found: &[FoundColumn], findings: &mut Vec<Finding>) -> bool {
     let mut complete = true;
-    for (name, min_length, is_key, is_text) in COLUMNS {
+    for (name, kind, min_length) in COLUMNS {
         let Some(column) = found.iter().find(|column| column.name == name) else {
             findings.push(Finding::new(SchemaProblem::MissingColumn, name));
             complete = false;
             continue;
         };
-        if !column.right_type {
-            findings.push(Finding::new(SchemaProblem::WrongType, name));
-        }
-        if column.length.is_some_and(|length| length < min_length) {
-            findings.push(Finding::new(SchemaProblem::ColumnTooShort, name));
-        }
-        if is_key && !column.bytewise {
-            findings.push(Finding::new(SchemaProblem::WrongCollation, name));
-        }
-        if is_text && !column.unicode {
-            findings.push(Finding::new(SchemaProblem::NotUnicode, name));
-        }
+        let long_enough = column.length.is_none_or(|length| length >= min_length);
+        let of_people = matches!(kind, Kind::Key | Kind::Text);
+        let problems = failed([
+            (column.kinds.contains(&kind), SchemaProblem::WrongType),
+            (long_enough, SchemaProblem::ColumnTooShort),
+            (
+                column.bytewise || kind != Kind::Key,
+                SchemaProblem::WrongCollation,
+            ),
+            (column.unicode || !of_people, SchemaProblem::NotUnicode),
+        ]);
+        findings.extend(problems.map(|problem| Finding::new(problem, name)));
     }
     complete
+}
+
+/// The problems whose check does not hold.
+fn failed<const N: usize>(
+    checks: [(bool, SchemaProblem); N],
+) -> impl Iterator<Item = SchemaProblem> {
+    checks
+        .into_iter()
+        .filter(|(holds, _)| !holds)
+        .map(|(_, problem)| problem)
 }
 
 fn check_indexes(found: &[FoundIndex], findings: &mut Vec<Finding>) {
@@ -267,42 +303,51 @@ fn check_indexes(found: &[FoundIndex], findings: &mut Vec<Finding>) {
             PAGE_INDEX.join(", "),
         ));
     }
+    for index in found.iter().filter(|index| refuses_more(index)) {
+        findings.push(Finding::new(
+            SchemaProblem::ExtraUniqueIndex,
+            index.columns.join(", "),
+        ));
+    }
+}
+
+/// Whether the index refuses accounts that ours would not: it does not, if it has all columns of a
+/// unique index of ours.
+fn refuses_more(index: &FoundIndex) -> bool {
+    let has = |column: &&str| index.columns.iter().any(|found| found == column);
+    index.unique && !UNIQUE_INDEXES.iter().any(|ours| ours.iter().all(has))
 }
 
 fn index_problems(index: &FoundIndex) -> Vec<SchemaProblem> {
-    let checks = [
+    failed([
         (index.unique, SchemaProblem::IndexNotUnique),
         (index.btree, SchemaProblem::IndexNotBtree),
         (index.immediate, SchemaProblem::IndexDeferrable),
         (index.whole, SchemaProblem::IndexPartial),
+        (index.nulls_differ, SchemaProblem::IndexNullsEqual),
         (index.bytewise, SchemaProblem::WrongCollation),
-    ];
-    checks
-        .into_iter()
-        .filter(|(holds, _)| !holds)
-        .map(|(_, problem)| problem)
-        .collect()
+    ])
+    .collect()
 }
 
-/// The columns: name, the least length if it is limited, whether it is a key, whether it is a text
-/// of people's.
-const COLUMNS: [(&str, i64, bool, bool); 16] = [
-    ("id", 0, false, false),
-    ("realm", 0, false, false),
-    ("username", 512, false, true),
-    ("username_key", 400, true, true),
-    ("username_key_version", 0, false, false),
-    ("email", 254, false, true),
-    ("email_key", 254, true, true),
-    ("email_key_version", 0, false, false),
-    ("email_verified_at", 0, false, false),
-    ("password_hash", 255, false, false),
-    ("state", 0, false, false),
-    ("session_generation", 0, false, false),
-    ("created_at", 0, false, false),
-    ("updated_at", 0, false, false),
-    ("password_changed_at", 0, false, false),
-    ("last_sign_in_at", 0, false, false),
+/// The columns: name, what it holds, and the least length where it is limited.
+const COLUMNS: [(&str, Kind, i64); 16] = [
+    ("id", Kind::Id, 0),
+    ("realm", Kind::Id, 0),
+    ("username", Kind::Text, 512),
+    ("username_key", Kind::Key, 400),
+    ("username_key_version", Kind::Small, 0),
+    ("email", Kind::Text, 254),
+    ("email_key", Kind::Key, 254),
+    ("email_key_version", Kind::Small, 0),
+    ("email_verified_at", Kind::Big, 0),
+    ("password_hash", Kind::Ascii, 255),
+    ("state", Kind::Small, 0),
+    ("session_generation", Kind::Big, 0),
+    ("created_at", Kind::Big, 0),
+    ("updated_at", Kind::Big, 0),
+    ("password_changed_at", Kind::Big, 0),
+    ("last_sign_in_at", Kind::Big, 0),
 ];
 
 const UNIQUE_INDEXES: [&[&str]; 3] = [&["id"], &["realm", "username_key"], &["realm", "email_key"]];

@@ -60,11 +60,9 @@ impl Migration {
 
 /// What differs between the engines in a migration.
 pub(crate) trait MigrationSteps<C> {
-    fn has_table(conn: &mut C, name: &str) -> QueryResult<bool>;
-
     /// Whether a table that is there before its migration was entered comes from a migration of
     /// ours that was cut short.
-    fn is_ours(conn: &mut C, name: &str) -> QueryResult<bool>;
+    fn is_ours(conn: &mut C, table: &str) -> QueryResult<bool>;
 
     fn step(conn: &mut C, statement: &str) -> Result<()>;
 }
@@ -75,19 +73,21 @@ where
     C: LoadConnection<Backend = B>,
     B: AccountBackend<C>,
 {
-    let applied = applied_version(conn)?;
+    let applied = match ledger(conn)? {
+        Ledger::Version(version) => version,
+        Ledger::Foreign => return Err(Error::Schema(SchemaFailure::ForeignTable)),
+        Ledger::Missing => {
+            let there = !B::columns(conn, "account_users")?.is_empty();
+            if there && !B::is_ours(conn, "account_users")? {
+                return Err(Error::Schema(SchemaFailure::ForeignTable));
+            }
+            0
+        }
+    };
     for migration in migrations(B::ENGINE)
         .iter()
         .filter(|step| step.version > applied)
     {
-        for table in TABLES_OF_VERSION_1
-            .iter()
-            .filter(|_| migration.version == 1)
-        {
-            if B::has_table(conn, table)? && !B::is_ours(conn, table)? {
-                return Err(Error::Schema(SchemaFailure::ForeignTable));
-            }
-        }
         for statement in migration.statements() {
             B::step(conn, statement)?;
         }
@@ -95,19 +95,38 @@ where
     Ok(())
 }
 
-/// The version of the schema; 0 if there is none.
-pub(crate) fn applied_version<C, B>(conn: &mut C) -> Result<i32>
+/// What the ledger of our migrations says.
+pub(crate) enum Ledger {
+    /// There is none, or an empty one of a first migration that was cut short.
+    Missing,
+    /// A table of another program has its name.
+    Foreign,
+    /// The version of the schema.
+    Version(i32),
+}
+
+pub(crate) fn ledger<C, B>(conn: &mut C) -> Result<Ledger>
 where
     C: LoadConnection<Backend = B>,
     B: AccountBackend<C>,
 {
-    if !B::has_table(conn, "account_migrations")? {
-        return Ok(0);
+    let columns = B::columns(conn, "account_migrations")?;
+    if columns.is_empty() {
+        return Ok(Ledger::Missing);
     }
-    Ok(B::ledger_version(conn)?.unwrap_or(0))
+    let has = |name: &&str| columns.iter().any(|column| column.name == *name);
+    if !["version", "name", "applied_at"].iter().all(has) {
+        return Ok(Ledger::Foreign);
+    }
+    match B::ledger_version(conn)? {
+        Some(version) => Ok(Ledger::Version(version)),
+        None if B::is_ours(conn, "account_migrations")? => Ok(Ledger::Missing),
+        None => Ok(Ledger::Foreign),
+    }
 }
 
 pub(crate) trait LedgerQueries<C> {
+    /// The newest version in a ledger that begins as ours does; `None` in any other.
     fn ledger_version(conn: &mut C) -> QueryResult<Option<i32>>;
 }
 
@@ -115,9 +134,17 @@ macro_rules! ledger_queries {
     ($backend:ty) => {
         impl<C: LoadConnection<Backend = $backend>> LedgerQueries<C> for $backend {
             fn ledger_version(conn: &mut C) -> QueryResult<Option<i32>> {
-                account_migrations::table
-                    .select(diesel::dsl::max(account_migrations::version))
-                    .get_result(conn)
+                let entries = account_migrations::table
+                    .select((account_migrations::version, account_migrations::name))
+                    .order(account_migrations::version)
+                    .load::<(i32, String)>(conn)?;
+                let first = entries
+                    .first()
+                    .map(|(version, name)| (*version, name.as_str()));
+                Ok(match first {
+                    Some((1, "account_users")) => entries.last().map(|(version, _)| *version),
+                    _ => None,
+                })
             }
         }
     };
@@ -143,8 +170,6 @@ pub(crate) fn remaining_millis(until: Instant) -> i64 {
 
 /// The newest version of the schema that this crate knows.
 pub(crate) const SCHEMA_VERSION: i32 = 1;
-
-const TABLES_OF_VERSION_1: [&str; 2] = ["account_migrations", "account_users"];
 
 const MYSQL: [Migration; 1] = [Migration {
     version: 1,

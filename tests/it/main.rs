@@ -2,8 +2,19 @@
 //!
 //! `cargo test` runs them on SQLite, `scripts/test` on all three engines.
 
+#![expect(
+    clippy::cast_possible_wrap,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and owns its database"
+)]
+
 mod auto_traits;
 mod create;
+mod examples;
 mod lookups;
 mod race;
 mod schema;

@@ -478,8 +478,8 @@ fn mysql_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)> {
 
 fn postgres_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)> {
     use SchemaProblem::{
-        ColumnTooShort, IndexDeferrable, IndexNotBtree, IndexNotUnique, IndexPartial, MissingIndex,
-        RowSecurity, WrongCollation,
+        ColumnTooShort, ExtraUniqueIndex, IndexDeferrable, IndexNotBtree, IndexNotUnique,
+        IndexPartial, MissingIndex, RowSecurity, WrongCollation,
     };
     vec![
         (
@@ -501,7 +501,10 @@ fn postgres_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)>
         (
             "DROP_USERNAME_INDEX \
              CREATE UNIQUE INDEX i ON account_users (realm, lower(username_key))",
-            vec![(MissingIndex, USERNAME_INDEX)],
+            vec![
+                (MissingIndex, USERNAME_INDEX),
+                (ExtraUniqueIndex, "realm, (expression)"),
+            ],
         ),
         (
             "DROP_USERNAME_INDEX ALTER TABLE account_users \
@@ -555,7 +558,7 @@ fn postgres_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)>
 }
 
 fn sqlite_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)> {
-    use SchemaProblem::{IndexPartial, MissingIndex, WrongCollation};
+    use SchemaProblem::{ExtraUniqueIndex, IndexPartial, MissingIndex, WrongCollation};
     vec![
         (
             "DROP_USERNAME_INDEX \
@@ -565,7 +568,10 @@ fn sqlite_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)> {
         (
             "DROP_USERNAME_INDEX \
              CREATE UNIQUE INDEX i ON account_users (realm, lower(username_key))",
-            vec![(MissingIndex, USERNAME_INDEX)],
+            vec![
+                (MissingIndex, USERNAME_INDEX),
+                (ExtraUniqueIndex, "realm, (expression)"),
+            ],
         ),
         (
             "DROP_USERNAME_INDEX \

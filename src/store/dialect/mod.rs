@@ -63,8 +63,8 @@ pub(crate) trait Dialect<C>: Backend {
     /// Does the work of `migrate` on a connection without a transaction, alone.
     fn migrate(conn: &mut C, until: Instant) -> Result<()>;
 
-    /// The columns of our table; none if there is no such table.
-    fn columns(conn: &mut C) -> QueryResult<Vec<FoundColumn>>;
+    /// The columns of a table, as unqualified queries find it; none if there is no such table.
+    fn columns(conn: &mut C, table: &str) -> QueryResult<Vec<FoundColumn>>;
 
     /// The indexes of our table.
     fn indexes(conn: &mut C) -> QueryResult<Vec<FoundIndex>>;

@@ -9,7 +9,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::{Dialect, Engine, Trouble};
 use crate::error::{Error, Result};
-use crate::store::check::{Finding, FoundColumn, FoundIndex, SchemaProblem};
+use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
 use crate::store::migrate::{MigrationSteps, remaining_millis, run_pending};
 use crate::store::schema::account_users;
 use crate::store::users::{Claim, InsertUser, UserRow, by_id, by_key};
@@ -17,7 +17,7 @@ use crate::user::{RealmId, UserId};
 
 super::id_as_bytes!(Mysql, RealmId, UserId);
 
-impl<C: LoadConnection<Backend = Mysql>> Dialect<C> for Mysql {
+impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
     const ENGINE: Engine = Engine::Mysql;
 
     /// A plain INSERT. IGNORE cuts values that are too long, ON DUPLICATE KEY UPDATE reports one
@@ -86,28 +86,37 @@ impl<C: LoadConnection<Backend = Mysql>> Dialect<C> for Mysql {
         result
     }
 
-    fn columns(conn: &mut C) -> QueryResult<Vec<FoundColumn>> {
+    fn columns(conn: &mut C, table: &str) -> QueryResult<Vec<FoundColumn>> {
         let rows: Vec<ColumnRow> = sql_query(
             "SELECT column_name AS name, data_type AS type_name, \
                     CAST(character_maximum_length AS SIGNED) AS length, \
                     collation_name AS collation \
              FROM information_schema.columns \
-             WHERE table_schema = DATABASE() AND table_name = 'account_users'",
+             WHERE table_schema = DATABASE() AND table_name = ?",
         )
+        .bind::<Text, _>(table)
         .load(conn)?;
         let column = |row: ColumnRow| {
             let collation = row.collation.as_deref();
             FoundColumn {
+                kinds: match (row.type_name.as_str(), row.length) {
+                    ("binary", Some(16)) => &[Kind::Id],
+                    ("varchar" | "tinytext" | "text" | "mediumtext" | "longtext", _) => {
+                        &[Kind::Key, Kind::Text, Kind::Ascii]
+                    }
+                    ("varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob", _) => {
+                        &[Kind::Key]
+                    }
+                    ("smallint", _) => &[Kind::Small],
+                    ("bigint", _) => &[Kind::Big],
+                    _ => &[],
+                },
                 // Every other collation ignores case, accents or trailing spaces.
                 bytewise: matches!(
                     collation,
                     None | Some("utf8mb4_nopad_bin" | "utf8mb4_0900_bin")
                 ),
                 unicode: collation.is_none_or(|name| name.starts_with("utf8mb4")),
-                right_type: match row.name.as_str() {
-                    "id" | "realm" => row.type_name == "binary" && row.length == Some(16),
-                    _ => true,
-                },
                 name: row.name,
                 length: row.length,
             }
@@ -117,7 +126,7 @@ impl<C: LoadConnection<Backend = Mysql>> Dialect<C> for Mysql {
 
     fn indexes(conn: &mut C) -> QueryResult<Vec<FoundIndex>> {
         let rows: Vec<IndexRow> = sql_query(
-            "SELECT GROUP_CONCAT(column_name ORDER BY seq_in_index) AS columns_, \
+            "SELECT GROUP_CONCAT(COALESCE(column_name, '(expression)') ORDER BY seq_in_index) AS columns_, \
                     CAST(MAX(non_unique) = 0 AS SIGNED) AS is_unique, \
                     CAST(MIN(index_type = 'BTREE') AS SIGNED) AS btree, \
                     CAST(MAX(sub_part IS NOT NULL) = 0 AS SIGNED) AS whole \
@@ -132,6 +141,7 @@ impl<C: LoadConnection<Backend = Mysql>> Dialect<C> for Mysql {
             btree: row.btree == 1,
             immediate: true,
             whole: row.whole == 1,
+            nulls_differ: true,
             bytewise: true,
         };
         Ok(rows.into_iter().map(index).collect())
@@ -165,15 +175,18 @@ impl<C: LoadConnection<Backend = Mysql>> Dialect<C> for Mysql {
     }
 }
 
-impl<C: LoadConnection<Backend = Mysql>> MigrationSteps<C> for Mysql {
-    fn has_table(conn: &mut C, name: &str) -> QueryResult<bool> {
-        count_tables(conn, "", name)
-    }
-
+impl<C: LoadConnection<Backend = Self>> MigrationSteps<C> for Mysql {
     /// A migration that was cut short has left tables without an entry in the ledger; ours carry
     /// our name in their comment.
-    fn is_ours(conn: &mut C, name: &str) -> QueryResult<bool> {
-        count_tables(conn, " AND table_comment = 'diesel-accounts'", name)
+    fn is_ours(conn: &mut C, table: &str) -> QueryResult<bool> {
+        sql_query(
+            "SELECT COUNT(*) AS number FROM information_schema.tables \
+             WHERE table_schema = DATABASE() AND table_name = ? \
+               AND table_comment = 'diesel-accounts'",
+        )
+        .bind::<Text, _>(table)
+        .get_result::<NumberRow>(conn)
+        .map(|row| row.number > Some(0))
     }
 
     /// In a transaction, so that the entry in the ledger is committed with `autocommit` off too.
@@ -210,20 +223,6 @@ fn last_error_number<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> QueryR
         sql_query("SELECT CAST(@diesel_accounts_errno AS SIGNED) AS number").get_result(conn)?;
     conn.batch_execute("SET @diesel_accounts_errno = NULL")?;
     Ok(row.number)
-}
-
-fn count_tables<C: LoadConnection<Backend = Mysql>>(
-    conn: &mut C,
-    condition: &str,
-    name: &str,
-) -> QueryResult<bool> {
-    sql_query(format!(
-        "SELECT COUNT(*) AS number FROM information_schema.tables \
-         WHERE table_schema = DATABASE() AND table_name = ?{condition}"
-    ))
-    .bind::<Text, _>(name)
-    .get_result::<NumberRow>(conn)
-    .map(|row| row.number > Some(0))
 }
 
 /// Names of locks are shared by all databases of a server, and are at most 64 characters long.

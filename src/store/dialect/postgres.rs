@@ -8,7 +8,8 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::{Dialect, Engine, Trouble};
 use crate::error::{Error, Result};
-use crate::store::check::{Finding, FoundColumn, FoundIndex, SchemaProblem};
+use crate::retry::Backoff;
+use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
 use crate::store::migrate::{MigrationSteps, remaining_millis, run_pending};
 use crate::store::schema::account_users;
 use crate::store::users::{Claim, InsertUser, UserQueries, UserRow};
@@ -16,7 +17,7 @@ use crate::user::{RealmId, UserId};
 
 super::id_as_bytes!(Pg, RealmId, UserId);
 
-impl<C: LoadConnection<Backend = Pg>> Dialect<C> for Pg {
+impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
     const ENGINE: Engine = Engine::Postgres;
 
     /// Without a conflict target: with one, a violation of any other unique key is still an error.
@@ -65,12 +66,17 @@ impl<C: LoadConnection<Backend = Pg>> Dialect<C> for Pg {
                 "SET LOCAL lock_timeout = {}",
                 remaining_millis(until)
             ))?;
-            conn.batch_execute(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))?;
+            let mut backoff = Backoff::until(until);
+            while !try_migration_lock(conn)? {
+                if !backoff.pause() {
+                    return Err(Error::Busy);
+                }
+            }
             run_pending(conn)
         })
     }
 
-    fn columns(conn: &mut C) -> QueryResult<Vec<FoundColumn>> {
+    fn columns(conn: &mut C, table: &str) -> QueryResult<Vec<FoundColumn>> {
         let rows: Vec<ColumnRow> = sql_query(
             "SELECT a.attname::text AS name, format_type(a.atttypid, NULL) AS type_name, \
                     CASE WHEN a.atttypid = 'varchar'::regtype AND a.atttypmod > 4 \
@@ -78,20 +84,21 @@ impl<C: LoadConnection<Backend = Pg>> Dialect<C> for Pg {
                     (SELECT collname::text FROM pg_catalog.pg_collation \
                      WHERE oid = a.attcollation) AS collation \
              FROM pg_catalog.pg_attribute a \
-             WHERE a.attrelid = to_regclass('account_users') AND a.attnum > 0 \
-               AND NOT a.attisdropped",
+             WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped",
         )
+        .bind::<Text, _>(table)
         .load(conn)?;
         let column = |row: ColumnRow| FoundColumn {
-            bytewise: row
-                .collation
-                .as_deref()
-                .is_none_or(|name| name == "C" || name == "POSIX"),
-            unicode: true,
-            right_type: match row.name.as_str() {
-                "id" | "realm" => row.type_name == "uuid",
-                _ => true,
+            kinds: match row.type_name.as_str() {
+                "uuid" => &[Kind::Id],
+                // Not `character`, which is padded.
+                "text" | "character varying" => &[Kind::Key, Kind::Text, Kind::Ascii],
+                "smallint" => &[Kind::Small],
+                "bigint" => &[Kind::Big],
+                _ => &[],
             },
+            bytewise: matches!(row.collation.as_deref(), Some("C" | "POSIX")),
+            unicode: true,
             name: row.name,
             length: row.length,
         };
@@ -102,10 +109,13 @@ impl<C: LoadConnection<Backend = Pg>> Dialect<C> for Pg {
         let rows: Vec<IndexRow> = sql_query(
             "SELECT am.amname = 'btree' AS btree, i.indisunique AS is_unique, \
                     i.indimmediate AS immediate, \
+                    NOT coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) \
+                        AS nulls_differ, \
                     i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AS whole, \
-                    coalesce((SELECT string_agg(a.attname::text, ',' ORDER BY k.position) \
+                    coalesce((SELECT string_agg(coalesce(a.attname::text, '(expression)'), ',' \
+                                      ORDER BY k.position) \
                      FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (number, position) \
-                     JOIN pg_catalog.pg_attribute a \
+                     LEFT JOIN pg_catalog.pg_attribute a \
                        ON a.attrelid = i.indrelid AND a.attnum = k.number \
                      WHERE k.position <= i.indnkeyatts), '') AS columns, \
                     coalesce((SELECT bool_and(c.collname IN ('C', 'POSIX')) \
@@ -123,6 +133,7 @@ impl<C: LoadConnection<Backend = Pg>> Dialect<C> for Pg {
             btree: row.btree,
             immediate: row.immediate,
             whole: row.whole,
+            nulls_differ: row.nulls_differ,
             bytewise: row.bytewise,
         };
         Ok(rows.into_iter().map(index).collect())
@@ -146,19 +157,7 @@ impl<C: LoadConnection<Backend = Pg>> Dialect<C> for Pg {
     }
 }
 
-impl<C: LoadConnection<Backend = Pg>> MigrationSteps<C> for Pg {
-    /// In the schema in which an unqualified CREATE TABLE creates.
-    fn has_table(conn: &mut C, name: &str) -> QueryResult<bool> {
-        sql_query(
-            "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c \
-             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = current_schema() AND c.relname = $1) AS found",
-        )
-        .bind::<Text, _>(name)
-        .get_result::<FoundRow>(conn)
-        .map(|row| row.found)
-    }
-
+impl<C: LoadConnection<Backend = Self>> MigrationSteps<C> for Pg {
     /// DDL is transactional: what is there without an entry in the ledger is not ours.
     fn is_ours(_: &mut C, _: &str) -> QueryResult<bool> {
         Ok(false)
@@ -167,6 +166,14 @@ impl<C: LoadConnection<Backend = Pg>> MigrationSteps<C> for Pg {
     fn step(conn: &mut C, statement: &str) -> Result<()> {
         conn.batch_execute(statement).map_err(Error::from)
     }
+}
+
+/// Takes the lock of migrations for the rest of the transaction, if nobody has it.
+fn try_migration_lock<C: LoadConnection<Backend = Pg>>(conn: &mut C) -> QueryResult<bool> {
+    sql_query("SELECT pg_try_advisory_xact_lock($1) AS locked")
+        .bind::<BigInt, _>(MIGRATION_LOCK)
+        .get_result::<LockRow>(conn)
+        .map(|row| row.locked)
 }
 
 /// Any number, as long as it is always the same: "accounts" in ASCII.
@@ -197,6 +204,8 @@ struct IndexRow {
     #[diesel(sql_type = Bool)]
     whole: bool,
     #[diesel(sql_type = Bool)]
+    nulls_differ: bool,
+    #[diesel(sql_type = Bool)]
     bytewise: bool,
 }
 
@@ -209,7 +218,7 @@ struct ServerRow {
 }
 
 #[derive(QueryableByName)]
-struct FoundRow {
+struct LockRow {
     #[diesel(sql_type = Bool)]
-    found: bool,
+    locked: bool,
 }

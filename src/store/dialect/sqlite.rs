@@ -11,14 +11,14 @@ use diesel::sqlite::{Sqlite, SqliteValue};
 use super::{Dialect, Engine, Trouble};
 use crate::error::{Error, Result};
 use crate::retry::Backoff;
-use crate::store::check::{Finding, FoundColumn, FoundIndex};
+use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind};
 use crate::store::migrate::{MigrationSteps, run_pending};
 use crate::store::schema::account_users;
 use crate::store::schema::sql_types::AccountId;
 use crate::store::users::{Claim, InsertUser, UserQueries, UserRow};
 use crate::user::{RealmId, UserId};
 
-impl<C: LoadConnection<Backend = Sqlite>> Dialect<C> for Sqlite {
+impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
     const ENGINE: Engine = Engine::Sqlite;
 
     /// `ON CONFLICT DO NOTHING`, not `OR IGNORE`, which swallows other violations too. Executed and
@@ -72,22 +72,36 @@ impl<C: LoadConnection<Backend = Sqlite>> Dialect<C> for Sqlite {
         }
     }
 
-    fn columns(conn: &mut C) -> QueryResult<Vec<FoundColumn>> {
+    fn columns(conn: &mut C, table: &str) -> QueryResult<Vec<FoundColumn>> {
         let rows: Vec<ColumnRow> =
-            sql_query("SELECT name FROM pragma_table_info('account_users')").load(conn)?;
-        let column = |row: ColumnRow| FoundColumn {
-            name: row.name,
-            length: None,
-            bytewise: true,
-            unicode: true,
-            right_type: true,
-        };
-        Ok(rows.into_iter().map(column).collect())
+            sql_query("SELECT name, upper(type) AS type_name FROM pragma_table_info(?)")
+                .bind::<Text, _>(table)
+                .load(conn)?;
+        let mut columns = Vec::new();
+        for row in rows {
+            let is_key = matches!(row.name.as_str(), "username_key" | "email_key");
+            columns.push(FoundColumn {
+                kinds: match row.type_name.as_str() {
+                    "BLOB" => &[Kind::Id],
+                    // The rules of SQLite: section 3.1 of "Datatypes In SQLite".
+                    name if name.contains("INT") => &[Kind::Small, Kind::Big],
+                    name if name.contains("CHAR") || name.contains("TEXT") => {
+                        &[Kind::Key, Kind::Text, Kind::Ascii]
+                    }
+                    _ => &[],
+                },
+                length: None,
+                bytewise: !is_key || is_bytewise(conn, table, &row.name)?,
+                unicode: true,
+                name: row.name,
+            });
+        }
+        Ok(columns)
     }
 
     fn indexes(conn: &mut C) -> QueryResult<Vec<FoundIndex>> {
         let rows: Vec<IndexRow> = sql_query(
-            "SELECT group_concat(coalesce(name, '')) AS columns, is_unique, partial, \
+            "SELECT group_concat(coalesce(name, '(expression)')) AS columns, is_unique, partial, \
                     min(coll = 'BINARY') AS bytewise \
              FROM (SELECT l.name AS index_name, l.\"unique\" AS is_unique, l.partial AS partial, \
                           x.name AS name, x.coll AS coll \
@@ -102,6 +116,7 @@ impl<C: LoadConnection<Backend = Sqlite>> Dialect<C> for Sqlite {
             btree: true,
             immediate: true,
             whole: row.partial == 0,
+            nulls_differ: true,
             bytewise: row.bytewise == 1,
         };
         Ok(rows.into_iter().map(index).collect())
@@ -112,14 +127,7 @@ impl<C: LoadConnection<Backend = Sqlite>> Dialect<C> for Sqlite {
     }
 }
 
-impl<C: LoadConnection<Backend = Sqlite>> MigrationSteps<C> for Sqlite {
-    fn has_table(conn: &mut C, name: &str) -> QueryResult<bool> {
-        sql_query("SELECT COUNT(*) AS number FROM sqlite_schema WHERE name = ?")
-            .bind::<Text, _>(name)
-            .get_result::<NumberRow>(conn)
-            .map(|row| row.number > 0)
-    }
-
+impl<C: LoadConnection<Backend = Self>> MigrationSteps<C> for Sqlite {
     /// DDL is transactional: what is there without an entry in the ledger is not ours.
     fn is_ours(_: &mut C, _: &str) -> QueryResult<bool> {
         Ok(false)
@@ -128,6 +136,21 @@ impl<C: LoadConnection<Backend = Sqlite>> MigrationSteps<C> for Sqlite {
     fn step(conn: &mut C, statement: &str) -> Result<()> {
         conn.batch_execute(statement).map_err(Error::from)
     }
+}
+
+/// Whether a column is compared by `BINARY`. No pragma tells; but a column of a compound query is
+/// compared by the collation of the first of its parts, here of the column itself.
+fn is_bytewise<C: LoadConnection<Backend = Sqlite>>(
+    conn: &mut C,
+    table: &str,
+    column: &str,
+) -> QueryResult<bool> {
+    sql_query(format!(
+        "SELECT (text = 'A' OR text = 'a ') AS number \
+         FROM (SELECT {column} AS text FROM {table} WHERE 0 UNION SELECT 'a')"
+    ))
+    .get_result::<NumberRow>(conn)
+    .map(|row| row.number == 0)
 }
 
 /// SQLITE_BUSY and SQLITE_LOCKED, with all their extended codes.
@@ -171,6 +194,8 @@ id_as_blob!(RealmId, UserId);
 struct ColumnRow {
     #[diesel(sql_type = Text)]
     name: String,
+    #[diesel(sql_type = Text)]
+    type_name: String,
 }
 
 #[derive(QueryableByName)]
