@@ -69,7 +69,8 @@ impl Creation {
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Existing {
-    user: User,
+    // A user is large, and hosts keep this in their errors.
+    user: Box<User>,
     matched: Matched,
     same_creation: bool,
 }
@@ -103,7 +104,7 @@ impl Existing {
     /// The account, although nobody proved to be its owner. Never sign anybody in with it.
     #[must_use]
     pub fn into_unauthenticated_user(self) -> User {
-        self.user
+        *self.user
     }
 }
 
@@ -257,7 +258,7 @@ pub(crate) fn decide(
     match duplicates {
         Duplicates::Refuse => taken(TakenReason::Policy),
         Duplicates::ReturnExisting => Verdict::Answer(Creation::Existing(Existing {
-            user: holder.clone(),
+            user: Box::new(holder.clone()),
             matched,
             same_creation: false,
         })),
@@ -285,7 +286,7 @@ fn decide_own(
         _ => Matched::Both,
     };
     Verdict::Answer(Creation::Existing(Existing {
-        user,
+        user: Box::new(user),
         matched,
         same_creation: true,
     }))

@@ -86,7 +86,9 @@ fn a_sequential_duplicate_is_one_statement_and_no_hash<C: TestConnection>(db: Te
     let users = UserManager::with_policy(pool.clone(), policy);
     let log = QueryLog::of(&mut *pool.get().unwrap());
     let (answer, answered) = mpsc::channel();
-    thread::spawn(move || answer.send(users.create_user(alice())));
+    thread::spawn(move || {
+        let _ = answer.send(users.create_user(alice()));
+    });
     let answer = answered
         .recv_timeout(Duration::from_secs(60))
         .expect("an answer without a hash");

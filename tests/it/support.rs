@@ -218,7 +218,7 @@ pub(crate) trait Explain {
 }
 
 #[cfg(feature = "sqlite")]
-impl Explain for diesel::SqliteConnection {
+impl Explain for SqliteConnection {
     fn plan(&mut self, query: &str) -> Vec<String> {
         #[derive(QueryableByName)]
         struct Step {
@@ -231,7 +231,7 @@ impl Explain for diesel::SqliteConnection {
 }
 
 #[cfg(feature = "postgres")]
-impl Explain for diesel::PgConnection {
+impl Explain for PgConnection {
     fn plan(&mut self, query: &str) -> Vec<String> {
         #[derive(QueryableByName)]
         struct Step {
@@ -245,7 +245,7 @@ impl Explain for diesel::PgConnection {
 }
 
 #[cfg(feature = "mysql")]
-impl Explain for diesel::MysqlConnection {
+impl Explain for MysqlConnection {
     fn plan(&mut self, query: &str) -> Vec<String> {
         use diesel::sql_types::{Nullable, Text};
         #[derive(QueryableByName)]
