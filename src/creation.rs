@@ -10,6 +10,17 @@ use crate::user::{User, UserId, UserState};
 
 /// The answer to a creation that succeeded: there is exactly one account, and it was just made or
 /// was there before.
+///
+/// ```
+/// use diesel_accounts::{Creation, NewUser};
+///
+/// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
+/// let alice = || NewUser::new("alice", "alice@example.org", "correct horse");
+/// let (first, second) = (users.create_user(alice())?, users.create_user(alice())?);
+/// assert!(matches!(&first, Creation::Created(user) if user.username() == Some("alice")));
+/// assert!(matches!(&second, Creation::Existing(existing) if existing.user_id() == first.user_id()));
+/// # Ok::<(), diesel_accounts::Error>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use = "an existing account must not be taken for the one just asked for"]
 #[expect(
@@ -135,6 +146,20 @@ impl fmt::Display for Matched {
 }
 
 /// Why a username or an email cannot be had: who holds which.
+///
+/// ```
+/// use diesel_accounts::{Error, NewUser, TakenReason};
+///
+/// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
+/// let alice = users.create_user(NewUser::new("alice", "alice@example.org", "correct horse"))?;
+/// let bob = users.create_user(NewUser::new("bob", "bob@example.org", "correct horse"))?;
+/// let both = NewUser::new("alice", "bob@example.org", "correct horse");
+/// let Err(Error::Taken(taken)) = users.create_user(both) else { panic!() };
+/// assert_eq!(taken.reason(), TakenReason::ByTwoAccounts);
+/// assert_eq!(taken.username_holder(), Some(alice.user_id()));
+/// assert_eq!(taken.email_holder(), Some(bob.user_id()));
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Taken {
     username_holder: Option<UserId>,

@@ -31,6 +31,19 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// | [`Hashing`](Self::Hashing) | not created | tries again later |
 /// | [`HostMustRollBack`](Self::HostMustRollBack) | not created, once rolled back | rolls back, runs its transaction again |
 /// | [`Undetermined`](Self::Undetermined) | nobody knows yet | asks again with the same id |
+///
+/// ```
+/// use diesel_accounts::{Error, NewUser};
+///
+/// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
+/// match users.create_user(NewUser::new("alice", "not an address", "correct horse")) {
+///     Ok(creation) => println!("{}", creation.user_id()),
+///     Err(Error::Invalid(invalid)) => println!("{}", invalid.errors()[0]),
+///     Err(Error::Taken(taken)) => println!("{taken}"),
+///     Err(error) if error.is_retryable() => println!("please try again"),
+///     Err(error) => println!("trouble: {error}"),
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -246,6 +259,20 @@ impl std::error::Error for DatabaseFailure {}
 /// Why the pool had no connection to give.
 ///
 /// Like [`DatabaseFailure`] it keeps the text of the driver to itself.
+///
+/// ```
+/// use diesel_accounts::diesel::SqliteConnection;
+/// use diesel_accounts::diesel::r2d2::{ConnectionManager, NopErrorHandler, Pool};
+/// use diesel_accounts::{Error, UserManager};
+///
+/// let nowhere = ConnectionManager::<SqliteConnection>::new("/no/such/folder/accounts.db");
+/// let pool = Pool::builder()
+///     .connection_timeout(std::time::Duration::from_millis(10))
+///     .error_handler(Box::new(NopErrorHandler))
+///     .build_unchecked(nowhere);
+/// let Err(Error::Pool(failure)) = UserManager::new(pool).migrate() else { panic!() };
+/// assert_eq!(failure.to_string(), "no database connection was available in time");
+/// ```
 pub struct PoolFailure {
     cause: r2d2::Error,
 }

@@ -266,6 +266,15 @@ impl Default for PolicyBuilder {
 pub struct InvalidPolicy(&'static str);
 
 /// Which of username and email a user must have. The other may always be given.
+///
+/// ```
+/// use diesel_accounts::{Identifiers, NewUser, Policy};
+///
+/// let policy = Policy::builder().identifiers(Identifiers::EmailOnly).build()?;
+/// assert!(policy.prepare(NewUser::with_email("alice@example.org", "correct horse")).is_ok());
+/// assert!(policy.prepare(NewUser::with_username("alice", "correct horse")).is_err());
+/// # Ok::<(), diesel_accounts::InvalidPolicy>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Identifiers {
@@ -293,6 +302,14 @@ impl Identifiers {
 }
 
 /// What a creation is answered whose username or email an account already has.
+///
+/// ```
+/// use diesel_accounts::{Duplicates, Policy};
+///
+/// let policy = Policy::builder().duplicates(Duplicates::Refuse).build()?;
+/// # let _ = policy;
+/// # Ok::<(), diesel_accounts::InvalidPolicy>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Duplicates {

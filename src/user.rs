@@ -135,6 +135,9 @@ impl fmt::Debug for User {
 }
 
 /// Whether an account can be used.
+///
+/// See [`Accounts::disable_user`](crate::Accounts::disable_user) and
+/// [`Accounts::reserve_user`](crate::Accounts::reserve_user) for examples.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, AsExpression, FromSqlRow)]
 #[diesel(sql_type = SmallInt)]
 #[non_exhaustive]

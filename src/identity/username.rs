@@ -196,6 +196,16 @@ impl Default for UsernameRules {
 
 /// Which scripts may stand in one username: the restriction levels of UTS #39, section 5.2.
 ///
+/// ```
+/// use diesel_accounts::{NewUser, Policy, Scripts, UsernameRules};
+///
+/// let rules = UsernameRules::new().scripts(Scripts::HighlyRestrictive);
+/// let policy = Policy::builder().usernames(rules).build()?;
+/// let cyrillic_a = NewUser::new("p\u{430}ypal", "alice@example.org", "correct horse");
+/// assert!(policy.prepare(cyrillic_a).is_err());
+/// # Ok::<(), diesel_accounts::InvalidPolicy>(())
+/// ```
+///
 /// A restriction makes look-alikes such as a Cyrillic `а` in a Latin name rare, not impossible: a
 /// whole name can be written in look-alikes of one script.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -94,6 +94,18 @@ impl fmt::Display for Finding {
 }
 
 /// What can be wrong with a schema or a server.
+///
+/// ```
+/// use diesel_accounts::diesel::{Connection, SqliteConnection};
+/// use diesel_accounts::{Accounts, Policy, SchemaProblem};
+///
+/// let policy = Policy::default();
+/// let mut conn = SqliteConnection::establish(":memory:")?;
+/// let report = Accounts::new(&policy, &mut conn).check()?;
+/// assert_eq!(report.findings()[0].problem(), SchemaProblem::MissingTable);
+/// assert_eq!(report.findings()[0].to_string(), "problem: account_users: is missing");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum SchemaProblem {

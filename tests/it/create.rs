@@ -30,6 +30,37 @@ on_each_engine!(
     all_fields_at_fault_are_told_before_any_statement,
 );
 
+#[cfg(feature = "serde")]
+#[test]
+fn what_is_wrong_can_be_written_as_json() {
+    let policy = cheap_policy().build().unwrap();
+    let refused = policy.prepare(NewUser::new("a b", "a@localhost", "short"));
+    let invalid = assert_matches!(refused, Err(Error::Invalid(invalid)) => invalid);
+    assert_eq!(
+        serde_json::to_value(&invalid).unwrap(),
+        serde_json::json!([
+            {
+                "field": "username",
+                "code": "character_not_allowed",
+                "message": "the username has a character that is not allowed",
+            },
+            {
+                "field": "email",
+                "code": "invalid_domain",
+                "message": "the email does not have a valid domain",
+            },
+            {
+                "field": "password",
+                "code": "too_short",
+                "message": "the password must have at least 8 characters",
+                "limit": 8,
+            },
+        ])
+    );
+    let id = UserId::new();
+    assert_eq!(serde_json::to_value(id).unwrap(), id.to_string());
+}
+
 fn a_creation_is_created_then_existing<C: TestConnection>(db: TestDb<C>) {
     let user = assert_matches!(db.users.create_user(alice()), Ok(Creation::Created(user)) => user);
     assert_eq!(user.username(), Some("alice"));

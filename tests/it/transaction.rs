@@ -23,6 +23,33 @@ on_each_engine!(
     a_deadlock_ends_the_work_of_the_library_at_once,
 );
 
+/// A pooled connection is lent as it is, without being taken out of its wrapper.
+macro_rules! lend_a_pooled_connection {
+    ($test:ident, $connection:ty) => {
+        #[test]
+        fn $test() {
+            let db = TestDb::<$connection>::new();
+            let mut pooled = db.pool.get().unwrap();
+            let prepared = db.users.prepare(alice()).unwrap();
+            let created = pooled.transaction(|conn| db.users.on(conn).create_user(&prepared));
+            assert!(created.unwrap().is_created());
+            assert!(
+                !db.users
+                    .on(&mut pooled)
+                    .create_user(&prepared)
+                    .unwrap()
+                    .is_created()
+            );
+        }
+    };
+}
+#[cfg(feature = "mysql")]
+lend_a_pooled_connection!(a_pooled_connection_of_mysql_can_be_lent, MysqlConnection);
+#[cfg(feature = "postgres")]
+lend_a_pooled_connection!(a_pooled_connection_of_postgres_can_be_lent, PgConnection);
+#[cfg(feature = "sqlite")]
+lend_a_pooled_connection!(a_pooled_connection_of_sqlite_can_be_lent, SqliteConnection);
+
 fn an_account_and_a_host_row_are_committed_together<C: TestConnection>(db: TestDb<C>) {
     let mut conn = with_host_rows(&db);
     let prepared = db.users.prepare(alice()).unwrap();
