@@ -68,16 +68,12 @@ impl<C: AccountConnection> Accounts<'_, C> {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<User>> {
-        let Some(start) = UsernameKey::prefix(prefix) else {
-            return Ok(Vec::new());
-        };
-        let after = match after.map(|username| UsernameKey::of(username.trim())) {
-            Some(None) => return Ok(Vec::new()),
-            Some(Some(key)) => Some(key.as_str().to_owned()),
-            None => None,
-        };
-        let range = key_range(start.as_str(), after, limit);
-        Ok(C::Backend::username_page(self.conn, self.realm, &range)?)
+        let start = UsernameKey::prefix(prefix);
+        let after = after.map(|username| UsernameKey::of(username.trim()));
+        match key_range(start, after, limit, UsernameKey::as_str) {
+            Some(range) => Ok(C::Backend::username_page(self.conn, self.realm, &range)?),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// One page of the users whose email address starts like this, in the order of their canonical
@@ -104,16 +100,12 @@ impl<C: AccountConnection> Accounts<'_, C> {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<User>> {
-        let Some(start) = EmailKey::prefix(prefix) else {
-            return Ok(Vec::new());
-        };
-        let after = match after.map(|email| EmailKey::of(email.trim())) {
-            Some(None) => return Ok(Vec::new()),
-            Some(Some(key)) => Some(key.as_str().to_owned()),
-            None => None,
-        };
-        let range = key_range(start.as_str(), after, limit);
-        Ok(C::Backend::email_page(self.conn, self.realm, &range)?)
+        let start = EmailKey::prefix(prefix);
+        let after = after.map(|email| EmailKey::of(email.trim()));
+        match key_range(start, after, limit, EmailKey::as_str) {
+            Some(range) => Ok(C::Backend::email_page(self.conn, self.realm, &range)?),
+            None => Ok(Vec::new()),
+        }
     }
 }
 
@@ -172,13 +164,25 @@ impl FromStr for UserCursor {
 #[error("the text is not a place in the list of users")]
 pub struct InvalidCursor(());
 
-fn key_range(start: &str, after: Option<String>, limit: u32) -> KeyRange {
-    KeyRange {
-        start: start.to_owned(),
-        end: prefix_end(start),
+/// The part of the accounts that is asked for; `None` if no account can be in it, because the text
+/// that it starts with, or comes after, is not one that a key can have.
+fn key_range<K>(
+    start: Option<K>,
+    after: Option<Option<K>>,
+    limit: u32,
+    text: impl Fn(&K) -> &str,
+) -> Option<KeyRange> {
+    let start = start?;
+    let after = match after {
+        Some(after) => Some(text(&after?).to_owned()),
+        None => None,
+    };
+    Some(KeyRange {
+        start: text(&start).to_owned(),
+        end: prefix_end(text(&start)),
         after,
         limit: page_size(limit),
-    }
+    })
 }
 
 /// The first text, in the order of bytes, that is behind all texts with a prefix.

@@ -3,8 +3,8 @@
 use super::Accounts;
 use crate::error::{Error, Result};
 use crate::store::AccountConnection;
-use crate::store::users::UserQueries;
-use crate::user::UserId;
+use crate::store::users::{UserChanges, UserQueries};
+use crate::user::{UserId, UserState};
 
 impl<C: AccountConnection> Accounts<'_, C> {
     /// Keeps the account and lets nobody use it: its state becomes
@@ -29,8 +29,8 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn disable_user(&mut self, id: UserId) -> Result<()> {
-        let now = self.policy.now();
-        found(C::Backend::disable_user(self.conn, self.realm, id, now)?)
+        let disabled = UserChanges::state(UserState::Disabled, self.policy.now());
+        self.change(id, &disabled, true)
     }
 
     /// Lets a disabled account be used again. Enabling an active account is no error.
@@ -41,8 +41,8 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// See [`Accounts::disable_user`] for an example.
     pub fn enable_user(&mut self, id: UserId) -> Result<()> {
-        let now = self.policy.now();
-        found(C::Backend::enable_user(self.conn, self.realm, id, now)?)
+        let active = UserChanges::state(UserState::Active, self.policy.now());
+        self.change(id, &active, false)
     }
 
     /// Deletes the account: the row is gone, and its username and email can be had by anybody.
@@ -89,8 +89,18 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn reserve_user(&mut self, id: UserId) -> Result<()> {
-        let now = self.policy.now();
-        found(C::Backend::reserve_user(self.conn, self.realm, id, now)?)
+        let reserved = UserChanges::reserve(self.policy.now());
+        self.change(id, &reserved, true)
+    }
+
+    fn change(&mut self, id: UserId, changes: &UserChanges, end_sessions: bool) -> Result<()> {
+        found(C::Backend::change_user(
+            self.conn,
+            self.realm,
+            id,
+            changes,
+            end_sessions,
+        )?)
     }
 }
 

@@ -35,11 +35,14 @@ pub(crate) trait UserQueries<C> {
     fn username_page(conn: &mut C, realm: RealmId, range: &KeyRange) -> QueryResult<Vec<User>>;
     /// In the order of the keys.
     fn email_page(conn: &mut C, realm: RealmId, range: &KeyRange) -> QueryResult<Vec<User>>;
-    fn enable_user(conn: &mut C, realm: RealmId, id: UserId, now: Timestamp) -> QueryResult<usize>;
-    fn disable_user(conn: &mut C, realm: RealmId, id: UserId, now: Timestamp)
-    -> QueryResult<usize>;
-    fn reserve_user(conn: &mut C, realm: RealmId, id: UserId, now: Timestamp)
-    -> QueryResult<usize>;
+    /// Changes a user who is not deleted, and ends the open sessions if asked to.
+    fn change_user(
+        conn: &mut C,
+        realm: RealmId,
+        id: UserId,
+        changes: &UserChanges,
+        end_sessions: bool,
+    ) -> QueryResult<usize>;
     fn delete_user(conn: &mut C, realm: RealmId, id: UserId) -> QueryResult<usize>;
     /// Whether any key was made by another version of the key functions than today's.
     fn has_other_key_version(conn: &mut C) -> QueryResult<bool>;
@@ -178,61 +181,18 @@ macro_rules! user_queries {
                 key_page!(conn, realm, range, account_users::email_key)
             }
 
-            fn enable_user(
+            fn change_user(
                 conn: &mut C,
                 realm: RealmId,
                 id: UserId,
-                now: Timestamp,
+                changes: &UserChanges,
+                end_sessions: bool,
             ) -> QueryResult<usize> {
+                let generation = account_users::session_generation + i64::from(end_sessions);
                 diesel::update(account_users::table.find(id))
                     .filter(account_users::realm.eq(realm))
                     .filter(account_users::state.ne(UserState::Reserved))
-                    .set((
-                        account_users::state.eq(UserState::Active),
-                        account_users::updated_at.eq(now),
-                    ))
-                    .execute(conn)
-            }
-
-            fn disable_user(
-                conn: &mut C,
-                realm: RealmId,
-                id: UserId,
-                now: Timestamp,
-            ) -> QueryResult<usize> {
-                let next_generation = account_users::session_generation + 1;
-                diesel::update(account_users::table.find(id))
-                    .filter(account_users::realm.eq(realm))
-                    .filter(account_users::state.ne(UserState::Reserved))
-                    .set((
-                        account_users::state.eq(UserState::Disabled),
-                        account_users::session_generation.eq(next_generation),
-                        account_users::updated_at.eq(now),
-                    ))
-                    .execute(conn)
-            }
-
-            fn reserve_user(
-                conn: &mut C,
-                realm: RealmId,
-                id: UserId,
-                now: Timestamp,
-            ) -> QueryResult<usize> {
-                let next_generation = account_users::session_generation + 1;
-                diesel::update(account_users::table.find(id))
-                    .filter(account_users::realm.eq(realm))
-                    .filter(account_users::state.ne(UserState::Reserved))
-                    .set((
-                        account_users::state.eq(UserState::Reserved),
-                        account_users::session_generation.eq(next_generation),
-                        account_users::updated_at.eq(now),
-                        account_users::username.eq(None::<&str>),
-                        account_users::email.eq(None::<&str>),
-                        account_users::email_verified_at.eq(None::<Timestamp>),
-                        account_users::password_hash.eq(None::<&PasswordHash>),
-                        account_users::password_changed_at.eq(None::<Timestamp>),
-                        account_users::last_sign_in_at.eq(None::<Timestamp>),
-                    ))
+                    .set((changes, account_users::session_generation.eq(generation)))
                     .execute(conn)
             }
 
@@ -274,6 +234,50 @@ pub(crate) struct Claim<'a> {
     pub(crate) realm: RealmId,
     pub(crate) username_key: Option<&'a str>,
     pub(crate) email_key: Option<&'a str>,
+}
+
+/// What changes in a row. A field that is `None` stays as it is, `Some(None)` becomes NULL.
+#[derive(AsChangeset, Debug)]
+#[diesel(table_name = account_users)]
+pub(crate) struct UserChanges {
+    state: Option<UserState>,
+    updated_at: Timestamp,
+    username: Option<Option<String>>,
+    email: Option<Option<String>>,
+    email_verified_at: Option<Option<Timestamp>>,
+    password_hash: Option<Option<PasswordHash>>,
+    password_changed_at: Option<Option<Timestamp>>,
+    last_sign_in_at: Option<Option<Timestamp>>,
+}
+
+impl UserChanges {
+    /// Another state, and nothing else.
+    pub(crate) fn state(state: UserState, now: Timestamp) -> Self {
+        Self {
+            state: Some(state),
+            updated_at: now,
+            username: None,
+            email: None,
+            email_verified_at: None,
+            password_hash: None,
+            password_changed_at: None,
+            last_sign_in_at: None,
+        }
+    }
+
+    /// Nothing is left but the keys.
+    pub(crate) fn reserve(now: Timestamp) -> Self {
+        Self {
+            state: Some(UserState::Reserved),
+            updated_at: now,
+            username: Some(None),
+            email: Some(None),
+            email_verified_at: Some(None),
+            password_hash: Some(None),
+            password_changed_at: Some(None),
+            last_sign_in_at: Some(None),
+        }
+    }
 }
 
 /// A user together with the keys, to be compared once more in Rust.

@@ -6,6 +6,7 @@ use diesel::backend::Backend;
 use diesel::prelude::*;
 use diesel::result::DatabaseErrorKind;
 use diesel::result::Error as DieselError;
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::check::{Finding, FoundColumn, FoundIndex};
 use super::users::{Claim, InsertUser, UserRow};
@@ -143,6 +144,20 @@ impl Trouble {
             (trouble, _) => trouble,
         }
     }
+}
+
+/// A column as the catalogue of a server describes it.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[derive(QueryableByName)]
+struct ColumnRow {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    type_name: String,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    length: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    collation: Option<String>,
 }
 
 /// Writes and reads the 16 bytes of both kinds of id, on one backend.

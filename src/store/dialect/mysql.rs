@@ -7,7 +7,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::{Dialect, Engine, Trouble};
+use super::{ColumnRow, Dialect, Engine, Trouble};
 use crate::error::{Error, Result};
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
 use crate::store::migrate::{MigrationSteps, remaining_millis, run_pending};
@@ -227,18 +227,6 @@ fn last_error_number<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> QueryR
 
 /// Names of locks are shared by all databases of a server, and are at most 64 characters long.
 const LOCK_NAME: &str = "CONCAT('diesel-accounts ', MD5(DATABASE()))";
-
-#[derive(QueryableByName)]
-struct ColumnRow {
-    #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = Text)]
-    type_name: String,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    length: Option<i64>,
-    #[diesel(sql_type = Nullable<Text>)]
-    collation: Option<String>,
-}
 
 #[derive(QueryableByName)]
 struct IndexRow {

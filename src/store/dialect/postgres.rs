@@ -4,9 +4,9 @@ use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 
-use super::{Dialect, Engine, Trouble};
+use super::{ColumnRow, Dialect, Engine, Trouble};
 use crate::error::{Error, Result};
 use crate::retry::Backoff;
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
@@ -178,18 +178,6 @@ fn try_migration_lock<C: LoadConnection<Backend = Pg>>(conn: &mut C) -> QueryRes
 
 /// Any number, as long as it is always the same: "accounts" in ASCII.
 const MIGRATION_LOCK: i64 = 0x6163_636f_756e_7473;
-
-#[derive(QueryableByName)]
-struct ColumnRow {
-    #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = Text)]
-    type_name: String,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    length: Option<i64>,
-    #[diesel(sql_type = Nullable<Text>)]
-    collation: Option<String>,
-}
 
 #[derive(QueryableByName)]
 struct IndexRow {
