@@ -6,11 +6,7 @@
 //! A statement is one round trip to a server, once it is prepared. Those of transactions are three
 //! on MariaDB/MySQL, where Diesel sets an option before and after. SQLite has no round trips.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a program for the command line"
-)]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for the command line")]
 
 use std::error::Error;
 use std::sync::{Arc, Mutex};
@@ -20,32 +16,19 @@ use diesel::prelude::*;
 use diesel_accounts::{Argon2Cost, NewUser, PasswordRules, Policy, UserId, UserManager};
 
 #[path = "../examples/support/mod.rs"]
-#[expect(
-    dead_code,
-    reason = "a bench takes its arguments from cargo, among others"
-)]
+#[expect(dead_code, reason = "a bench takes its arguments from cargo, among others")]
 mod support;
 
 use support::{Database, with_pool};
 
 fn main() -> Result<(), Box<dyn Error>> {
     // Cargo itself passes `--bench`.
-    let mut urls: Vec<_> = std::env::args()
-        .skip(1)
-        .filter(|url| url != "--bench")
-        .collect();
+    let mut urls: Vec<_> = std::env::args().skip(1).filter(|url| url != "--bench").collect();
     if urls.is_empty() {
-        urls.push(format!(
-            "sqlite://{}/statements.db",
-            env!("CARGO_TARGET_TMPDIR")
-        ));
+        urls.push(format!("sqlite://{}/statements.db", env!("CARGO_TARGET_TMPDIR")));
     }
-    println!(
-        "{:<14} {:<44} {:>10} {:>12}",
-        "engine", "act", "statements", "round trips"
-    );
-    urls.into_iter()
-        .try_for_each(|url| measure(Database::connect(Some(url), 1)?))
+    println!("{:<14} {:<44} {:>10} {:>12}", "engine", "act", "statements", "round trips");
+    urls.into_iter().try_for_each(|url| measure(Database::connect(Some(url), 1)?))
 }
 
 fn measure(database: Database) -> Result<(), Box<dyn Error>> {
@@ -66,16 +49,13 @@ fn measure(database: Database) -> Result<(), Box<dyn Error>> {
                 "PostgreSQL" => own + of_transactions,
                 _ => own + 3 * of_transactions,
             };
-            println!(
-                "{engine:<14} {act:<44} {:>10} {round_trips:>12}",
-                own + of_transactions
-            );
+            println!("{engine:<14} {act:<44} {:>10} {round_trips:>12}", own + of_transactions);
         };
 
         let alice = person();
         let prepared = users.prepare(alice())?;
         counter.take();
-        let created = users.create_prepared_user(&prepared)?;
+        let created = users.create_prepared_user(&prepared)?.created().ok_or("an unused name")?;
         report("create, prepared, fresh");
         let duplicate = users.prepare(alice())?;
         let _ = users.create_prepared_user(&duplicate)?;
@@ -101,15 +81,15 @@ fn measure(database: Database) -> Result<(), Box<dyn Error>> {
         drop(conn);
 
         counter.take();
-        users.user_by_id(created.user_id())?;
+        users.user_by_id(created.id())?;
         report("user_by_id");
         users.user_by_login("nobody@example.org")?;
         report("user_by_login");
         users.list_users(None, 50)?;
         report("list_users");
-        users.disable_user(created.user_id())?;
+        users.disable_user(created.id())?;
         report("disable_user");
-        users.delete_user(created.user_id())?;
+        users.delete_user(created.id())?;
         report("delete_user");
         Ok(())
     })

@@ -5,11 +5,7 @@
 //!
 //! Exit status: 0 all is well, 1 a violation or trouble with the database, 2 wrong arguments.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a program for the command line"
-)]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for the command line")]
 
 use std::collections::{BTreeMap, HashSet};
 use std::error::Error as StdError;
@@ -43,9 +39,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(violations) => {
-            violations
-                .iter()
-                .for_each(|violation| eprintln!("VIOLATION: {violation}"));
+            violations.iter().for_each(|violation| eprintln!("VIOLATION: {violation}"));
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -56,16 +50,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<Vec<String>, Box<dyn StdError>> {
-    let Arguments {
-        threads,
-        accounts,
-        database_url,
-    } = arguments;
+    let Arguments { threads, accounts, database_url } = arguments;
     let database = Database::connect(database_url, 4)?;
-    println!(
-        "{threads} threads register {accounts} people on {}",
-        database.engine()
-    );
+    println!("{threads} threads register {accounts} people on {}", database.engine());
     with_pool!(database, |pool| {
         let users = UserManager::new(pool);
         users.migrate()?;
@@ -106,10 +93,7 @@ where
         }
     });
     bar.finish_and_clear();
-    answers
-        .into_iter()
-        .map(|answers| answers.into_inner().unwrap())
-        .collect()
+    answers.into_iter().map(|answers| answers.into_inner().unwrap()).collect()
 }
 
 /// One person, as many threads would spell the name and the address.
@@ -147,6 +131,14 @@ fn print_table(answers: &[Vec<Result<Creation>>], started: Instant) {
     println!("{:<40} {:>7.1}s", "time", started.elapsed().as_secs_f64());
 }
 
+/// The account that an answer tells of.
+fn id_of(creation: &Creation) -> UserId {
+    match creation {
+        Creation::Created(user) => user.id(),
+        Creation::Existing(existing) => existing.user_id(),
+    }
+}
+
 /// What is not as it must be, seen from the answers and from the database.
 fn violations<C>(
     users: &UserManager<C>,
@@ -158,42 +150,25 @@ where
 {
     let mut violations = Vec::new();
     for (person, answers) in answers.iter().enumerate() {
-        let created = answers
-            .iter()
-            .flatten()
-            .filter(|creation| creation.is_created())
-            .count();
+        let created = answers.iter().flatten().filter(|creation| creation.is_created()).count();
         if created != 1 {
-            violations.push(format!(
-                "person {person}: `created` was heard {created} times"
-            ));
+            violations.push(format!("person {person}: `created` was heard {created} times"));
         }
         for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
             violations.push(format!("person {person}: {error}"));
         }
-        let heard: HashSet<_> = answers.iter().flatten().map(Creation::user_id).collect();
+        let heard: HashSet<_> = answers.iter().flatten().map(id_of).collect();
         let by_name = users.user_by_username(&format!("jos\u{e9}-{run}-{person}"))?;
         let by_email = users.user_by_email(&format!("jose.{run}.{person}@b\u{fc}cher.example"))?;
-        let stored: HashSet<_> = [by_name, by_email]
-            .into_iter()
-            .flatten()
-            .map(|u| u.id())
-            .collect();
+        let stored: HashSet<_> =
+            [by_name, by_email].into_iter().flatten().map(|u| u.id()).collect();
         if heard.len() != 1 || heard != stored {
-            violations.push(format!(
-                "person {person}: {} accounts were heard of",
-                heard.len()
-            ));
+            violations.push(format!("person {person}: {} accounts were heard of", heard.len()));
         }
     }
-    let rows = users
-        .users_by_email_prefix(&format!("jose.{run}."), None, 1000)?
-        .len();
+    let rows = users.users_by_email_prefix(&format!("jose.{run}."), None, 1000)?.len();
     if rows != answers.len().min(1000) {
-        violations.push(format!(
-            "{rows} accounts in the database for {} people",
-            answers.len()
-        ));
+        violations.push(format!("{rows} accounts in the database for {} people", answers.len()));
     }
     Ok(violations)
 }

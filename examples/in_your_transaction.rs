@@ -5,10 +5,7 @@
 //! Run it twice: the second time the account exists, and nothing is attached to it.
 
 #![expect(clippy::print_stdout, reason = "a program for the command line")]
-#![expect(
-    clippy::exhaustive_structs,
-    reason = "Diesel's macro makes a unit struct of each column"
-)]
+#![expect(clippy::exhaustive_structs, reason = "Diesel's macro makes a unit struct of each column")]
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -55,11 +52,11 @@ fn main() -> Result<(), Box<dyn StdError>> {
     with_pool!(database, |pool| {
         let users = UserManager::new(pool.clone());
         users.migrate()?;
+        // Validated and hashed before a connection is taken: neither may wait for a hash.
+        let carol = users.prepare(NewUser::new("carol", "carol@example.org", "correct horse"))?;
+
         let conn = &mut *pool.get()?;
         diesel::sql_query(create_profiles).execute(conn)?;
-
-        // Validated and hashed before the transaction begins: it must not wait for a hash.
-        let carol = users.prepare(NewUser::new("carol", "carol@example.org", "correct horse"))?;
 
         // `HostMustRollBack` asks for the whole transaction once more: here, at most five times.
         let mut runs_left = 5;
@@ -67,13 +64,8 @@ fn main() -> Result<(), Box<dyn StdError>> {
             runs_left -= 1;
             let outcome = conn.transaction(|conn| match users.on(conn).create_user(&carol)? {
                 Creation::Created(user) => {
-                    let profile = Profile {
-                        user_id: user.id(),
-                        display_name: "Carol",
-                    };
-                    diesel::insert_into(profiles::table)
-                        .values(&profile)
-                        .execute(conn)?;
+                    let profile = Profile { user_id: user.id(), display_name: "Carol" };
+                    diesel::insert_into(profiles::table).values(&profile).execute(conn)?;
                     Ok(user)
                 }
                 // Never attach anything to somebody else's account.

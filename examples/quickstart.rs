@@ -21,27 +21,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         let users = UserManager::new(pool);
         users.migrate()?;
 
-        for (username, email) in [
-            ("alice", "alice@example.org"),
-            ("ALICE", "Alice@Example.org"),
-        ] {
+        for (username, email) in [("alice", "alice@example.org"), ("ALICE", "Alice@Example.org")] {
             match users.create_user(NewUser::new(username, email, "correct horse battery"))? {
                 Creation::Created(user) => println!("{username}: created {}", user.id()),
                 // No error, no second account, and no sign-in either: nobody proved to be Alice.
                 Creation::Existing(existing) => {
-                    println!(
-                        "{username}: existing {}, please sign in",
-                        existing.user_id()
-                    );
+                    println!("{username}: existing {}, please sign in", existing.user_id());
                 }
             }
         }
 
         let found = users.user_by_login("alice@example.org")?;
-        println!(
-            "found: {:?}",
-            found.as_ref().and_then(|user| user.username())
-        );
+        println!("found: {:?}", found.as_ref().and_then(|user| user.username()));
         Ok(())
     })
 }

@@ -56,11 +56,7 @@ fn report(creation: Result<Creation>) -> ExitCode {
     match creation {
         Ok(Creation::Created(user)) => println!("created {}", user.id()),
         Ok(Creation::Existing(existing)) => {
-            println!(
-                "existing {} (matched: {})",
-                existing.user_id(),
-                existing.matched()
-            );
+            println!("existing {} (matched: {})", existing.user_id(), existing.matched());
         }
         Err(Error::Invalid(invalid)) => {
             for error in invalid.errors() {

@@ -16,17 +16,14 @@ use crate::user::{User, UserId, UserState};
 ///
 /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
 /// let alice = || NewUser::new("alice", "alice@example.org", "correct horse");
-/// let (first, second) = (users.create_user(alice())?, users.create_user(alice())?);
-/// assert!(matches!(&first, Creation::Created(user) if user.username() == Some("alice")));
-/// assert!(matches!(&second, Creation::Existing(existing) if existing.user_id() == first.user_id()));
+/// let Creation::Created(user) = users.create_user(alice())? else { panic!() };
+/// let Creation::Existing(existing) = users.create_user(alice())? else { panic!() };
+/// assert_eq!(existing.user_id(), user.id());
 /// # Ok::<(), diesel_accounts::Error>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use = "an existing account must not be taken for the one just asked for"]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "a host must handle both, and there is no third"
-)]
+#[expect(clippy::exhaustive_enums, reason = "a host must handle both, and there is no third")]
 pub enum Creation {
     /// The account was created by this call. Inside a host's transaction that is a promise only
     /// until the host commits.
@@ -36,15 +33,6 @@ pub enum Creation {
 }
 
 impl Creation {
-    /// The id of the account, whichever it is.
-    #[must_use]
-    pub fn user_id(&self) -> UserId {
-        match self {
-            Self::Created(user) => user.id,
-            Self::Existing(existing) => existing.user.id,
-        }
-    }
-
     /// The account if this call created it.
     #[must_use]
     pub fn created(self) -> Option<User> {
@@ -70,10 +58,11 @@ impl Creation {
 /// use diesel_accounts::{Creation, Matched, NewUser};
 ///
 /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
-/// let alice = users.create_user(NewUser::new("alice", "alice@example.org", "correct horse"))?;
+/// let alice = NewUser::new("alice", "alice@example.org", "correct horse");
+/// let alice = users.create_user(alice)?.created().expect("nobody had that name");
 /// let stranger = NewUser::new("ALICE", "mallory@example.org", "something else");
 /// let Creation::Existing(existing) = users.create_user(stranger)? else { panic!() };
-/// assert_eq!(existing.user_id(), alice.user_id());
+/// assert_eq!(existing.user_id(), alice.id());
 /// assert_eq!(existing.matched(), Matched::Username);
 /// assert!(!existing.is_same_creation());
 /// # Ok::<(), diesel_accounts::Error>(())
@@ -121,10 +110,7 @@ impl Existing {
 
 /// What an existing account shares with the one that was asked for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "there are two fields and their sum"
-)]
+#[expect(clippy::exhaustive_enums, reason = "there are two fields and their sum")]
 pub enum Matched {
     /// The username only.
     Username,
@@ -151,13 +137,15 @@ impl fmt::Display for Matched {
 /// use diesel_accounts::{Error, NewUser, TakenReason};
 ///
 /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
-/// let alice = users.create_user(NewUser::new("alice", "alice@example.org", "correct horse"))?;
-/// let bob = users.create_user(NewUser::new("bob", "bob@example.org", "correct horse"))?;
+/// let alice = NewUser::new("alice", "alice@example.org", "correct horse");
+/// let alice = users.create_user(alice)?.created().expect("nobody had that name");
+/// let bob = NewUser::new("bob", "bob@example.org", "correct horse");
+/// let bob = users.create_user(bob)?.created().expect("nobody had that name");
 /// let both = NewUser::new("alice", "bob@example.org", "correct horse");
 /// let Err(Error::Taken(taken)) = users.create_user(both) else { panic!() };
 /// assert_eq!(taken.reason(), TakenReason::ByTwoAccounts);
-/// assert_eq!(taken.username_holder(), Some(alice.user_id()));
-/// assert_eq!(taken.email_holder(), Some(bob.user_id()));
+/// assert_eq!(taken.username_holder(), Some(alice.id()));
+/// assert_eq!(taken.email_holder(), Some(bob.id()));
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -190,16 +178,14 @@ impl Taken {
 impl fmt::Display for Taken {
     /// Names the fields: `the username and the email are taken by two different accounts`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            match (self.reason, self.username_holder, self.email_holder) {
-                (TakenReason::ByTwoAccounts, ..) => {
-                    "the username and the email are taken by two different accounts"
-                }
-                (_, Some(_), Some(_)) => "the username and the email are taken",
-                (_, Some(_), None) => "the username is taken",
-                (_, None, _) => "the email is taken",
-            },
-        )
+        f.write_str(match (self.reason, self.username_holder, self.email_holder) {
+            (TakenReason::ByTwoAccounts, ..) => {
+                "the username and the email are taken by two different accounts"
+            }
+            (_, Some(_), Some(_)) => "the username and the email are taken",
+            (_, Some(_), None) => "the username is taken",
+            (_, None, _) => "the email is taken",
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use diesel::r2d2::PoolError;
 use diesel::result::DatabaseErrorKind;
 use diesel::result::Error as DieselError;
 
@@ -18,6 +19,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// [`DatabaseFailure`] and [`PoolFailure`], and is never a part of `Display`, `Debug` or `source()`.
 ///
 /// # What it says about an account that was to be created
+///
+/// "Not created" is said of the call that hears it. After an earlier call with the same id was
+/// [`Undetermined`](Self::Undetermined), only an answer settles what became of that one.
 ///
 /// | variant | the account | what the host does |
 /// |---|---|---|
@@ -37,7 +41,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
 /// match users.create_user(NewUser::new("alice", "not an address", "correct horse")) {
-///     Ok(creation) => println!("{}", creation.user_id()),
+///     Ok(creation) => println!("created: {}", creation.is_created()),
 ///     Err(Error::Invalid(invalid)) => println!("{}", invalid.errors()[0]),
 ///     Err(Error::Taken(taken)) => println!("{taken}"),
 ///     Err(error) if error.is_retryable() => println!("please try again"),
@@ -55,15 +59,19 @@ pub enum Error {
     #[error("{0}")]
     Taken(Taken),
 
-    /// The id that the caller gave belongs to an account with another username or email.
+    /// The id that the caller gave belongs to an account with another username or email, of another
+    /// realm, or deleted and reserved.
     #[error("the user id belongs to another account")]
+    #[non_exhaustive]
     IdReused {
         /// The id that was given.
         id: UserId,
     },
 
     /// The database refused the account for a reason of its own: a constraint or a trigger of the
-    /// host's, a missing table, a read-only server, a full disk. It was not created.
+    /// host's, a missing table, a read-only server, a full disk. It was not created. Inside a
+    /// transaction some of these are [`HostMustRollBack`](Self::HostMustRollBack) instead, where
+    /// Diesel does not tell them from the end of the transaction.
     #[error("the account was not created: {0}")]
     NotCreated(DatabaseFailure),
 
@@ -73,8 +81,9 @@ pub enum Error {
 
     /// The database refuses the account as a duplicate, and there is no duplicate to be found.
     ///
-    /// A policy for row-level security hides it, a trigger of the host's swallows the insertion, or
-    /// the schema is not ours: [`UserManager::check`](crate::UserManager::check) tells. It was not
+    /// A policy for row-level security hides it, a trigger of the host's swallows the insertion, a
+    /// unique index of the host's refuses it ([`UserManager::check`](crate::UserManager::check) tells
+    /// of these but for triggers), or somebody made and deleted it again and again. It was not
     /// created.
     #[error("the database reports a conflict with an account that cannot be seen")]
     HiddenConflict,
@@ -86,6 +95,7 @@ pub enum Error {
     /// [`PreparedUser`](crate::PreparedUser)) settles it, and never creates a second account. A
     /// look-up does not: the statement may still be on its way.
     #[error("it is not known whether the account was created: {cause}")]
+    #[non_exhaustive]
     Undetermined {
         /// The id to ask again with.
         id: UserId,
@@ -183,9 +193,7 @@ pub struct DatabaseFailure {
 
 impl DatabaseFailure {
     pub(crate) fn new(cause: DieselError) -> Self {
-        Self {
-            cause: Box::new(cause),
-        }
+        Self { cause: Box::new(cause) }
     }
 
     /// The error of Diesel. Its texts may hold personal data: keep them out of logs.
@@ -274,17 +282,17 @@ impl std::error::Error for DatabaseFailure {}
 /// assert_eq!(failure.to_string(), "no database connection was available in time");
 /// ```
 pub struct PoolFailure {
-    cause: r2d2::Error,
+    cause: PoolError,
 }
 
 impl PoolFailure {
-    pub(crate) fn new(cause: r2d2::Error) -> Self {
+    pub(crate) fn new(cause: PoolError) -> Self {
         Self { cause }
     }
 
     /// The error of the pool. Its text may name the server, its address and its user.
     #[must_use]
-    pub fn pool_error(&self) -> &r2d2::Error {
+    pub fn pool_error(&self) -> &PoolError {
         &self.cause
     }
 }
@@ -303,7 +311,7 @@ impl fmt::Debug for PoolFailure {
 
 impl std::error::Error for PoolFailure {}
 
-/// Why a password could not be hashed.
+/// Why a password could not be hashed, or an id made.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HashingFailure {
@@ -313,7 +321,7 @@ pub enum HashingFailure {
     /// There was no memory to hash in.
     #[error("there was no memory to hash the password in")]
     OutOfMemory,
-    /// The operating system gave no random numbers for the salt.
+    /// The operating system gave no random numbers for the salt or the id.
     #[error("the operating system gave no random numbers")]
     Random,
 }

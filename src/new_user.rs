@@ -94,9 +94,7 @@ impl NewUser {
 
 impl fmt::Debug for NewUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewUser")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("NewUser").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -122,8 +120,6 @@ impl PreparedUser {
 
 impl fmt::Debug for PreparedUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PreparedUser")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("PreparedUser").field("id", &self.id).finish_non_exhaustive()
     }
 }

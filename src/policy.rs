@@ -20,7 +20,7 @@ use crate::user::{RealmId, UserId};
 /// use diesel_accounts::{Duplicates, Identifiers, Policy};
 ///
 /// let policy = Policy::builder()
-///     .identifiers(Identifiers::EmailOnly)
+///     .identifiers(Identifiers::EmailRequired)
 ///     .duplicates(Duplicates::Refuse)
 ///     .deadline(Duration::from_secs(5))
 ///     .build()?;
@@ -66,11 +66,8 @@ impl Policy {
     pub(crate) fn validate(&self, new_user: NewUser) -> Result<Candidate> {
         let mut errors = Vec::new();
         let mut refuse = |field, violations: Vec<Violation>| {
-            errors.extend(
-                violations
-                    .into_iter()
-                    .map(|violation| FieldError::new(field, violation)),
-            );
+            errors
+                .extend(violations.into_iter().map(|violation| FieldError::new(field, violation)));
         };
         let typed_username = present(new_user.username.as_deref());
         let typed_email = present(new_user.email.as_deref());
@@ -101,33 +98,21 @@ impl Policy {
             errors.sort_by_key(FieldError::field);
             return Err(Error::Invalid(InvalidUser::new(errors)));
         }
-        let id = new_user.id.unwrap_or_else(UserId::new);
-        Ok(Candidate {
-            id,
-            username,
-            email,
-            password: new_user.password,
-        })
+        let id = match new_user.id {
+            Some(id) => id,
+            None => UserId::generate().map_err(Error::Hashing)?,
+        };
+        Ok(Candidate { id, username, email, password: new_user.password })
     }
 
     pub(crate) fn hash(&self, candidate: Candidate) -> Result<PreparedUser> {
-        let Candidate {
-            id,
-            username,
-            email,
-            password,
-        } = candidate;
+        let Candidate { id, username, email, password } = candidate;
         let cost = self.rules.passwords.argon2_cost();
         let password_hash = match &password {
             Some(password) => Some(cost.hash(password).map_err(Error::Hashing)?),
             None => None,
         };
-        Ok(PreparedUser {
-            id,
-            username,
-            email,
-            password_hash,
-        })
+        Ok(PreparedUser { id, username, email, password_hash })
     }
 
     pub(crate) fn duplicates(&self) -> Duplicates {
@@ -146,9 +131,7 @@ impl Policy {
 impl Default for Policy {
     /// Every setting at the default that its setter on [`PolicyBuilder`] names.
     fn default() -> Self {
-        Self {
-            rules: Arc::new(PolicyBuilder::default()),
-        }
+        Self { rules: Arc::new(PolicyBuilder::default()) }
     }
 }
 
@@ -201,7 +184,8 @@ impl PolicyBuilder {
         self
     }
 
-    /// How long one operation may wait for connections and try again. Defaults to 10 seconds.
+    /// How long one operation may wait for connections and try again: a day at most. Defaults to 10
+    /// seconds.
     ///
     /// A single statement is bounded by the time-outs of the host's server and driver instead.
     #[must_use]
@@ -211,6 +195,9 @@ impl PolicyBuilder {
     }
 
     /// Where the times that are stored come from. Defaults to the clock of this machine.
+    ///
+    /// Outside tests it must tell microseconds apart: the time of a creation is what tells two calls
+    /// with one id from one call that had to try twice.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
@@ -226,12 +213,11 @@ impl PolicyBuilder {
         let problem = self
             .usernames
             .problem()
-            .or_else(|| self.passwords.problem());
+            .or_else(|| self.passwords.problem())
+            .or_else(|| (self.deadline > A_DAY).then_some("the deadline can be a day at most"));
         match problem {
             Some(problem) => Err(InvalidPolicy(problem)),
-            None => Ok(Policy {
-                rules: Arc::new(self),
-            }),
+            None => Ok(Policy { rules: Arc::new(self) }),
         }
     }
 }
@@ -270,7 +256,7 @@ pub struct InvalidPolicy(&'static str);
 /// ```
 /// use diesel_accounts::{Identifiers, NewUser, Policy};
 ///
-/// let policy = Policy::builder().identifiers(Identifiers::EmailOnly).build()?;
+/// let policy = Policy::builder().identifiers(Identifiers::EmailRequired).build()?;
 /// assert!(policy.prepare(NewUser::with_email("alice@example.org", "correct horse")).is_ok());
 /// assert!(policy.prepare(NewUser::with_username("alice", "correct horse")).is_err());
 /// # Ok::<(), diesel_accounts::InvalidPolicy>(())
@@ -282,9 +268,9 @@ pub enum Identifiers {
     #[default]
     Both,
     /// An email; the username may be absent.
-    EmailOnly,
+    EmailRequired,
     /// A username; the email may be absent.
-    UsernameOnly,
+    UsernameRequired,
     /// One of the two at least.
     Either,
 }
@@ -294,8 +280,8 @@ impl Identifiers {
     fn missing(self, given: (bool, bool)) -> &'static [Field] {
         match (self, given) {
             (Self::Both | Self::Either, (false, false)) => &[Field::Username, Field::Email],
-            (Self::Both | Self::UsernameOnly, (false, _)) => &[Field::Username],
-            (Self::Both | Self::EmailOnly, (_, false)) => &[Field::Email],
+            (Self::Both | Self::UsernameRequired, (false, _)) => &[Field::Username],
+            (Self::Both | Self::EmailRequired, (_, false)) => &[Field::Email],
             _ => &[],
         }
     }
@@ -339,6 +325,8 @@ impl Candidate {
         }
     }
 }
+
+const A_DAY: Duration = Duration::from_secs(86_400);
 
 /// What was typed into a field without outer white space; a blank field is as good as none.
 fn present(typed: Option<&str>) -> Option<&str> {

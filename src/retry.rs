@@ -12,10 +12,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) fn until(until: Instant) -> Self {
-        Self {
-            until,
-            longest: FIRST_PAUSE,
-        }
+        Self { until, longest: FIRST_PAUSE }
     }
 
     /// Waits a little; `false`, at once, if the deadline has passed.

@@ -135,10 +135,7 @@ mod tests {
         for micros in [i64::MIN, i64::MAX] {
             let time = Timestamp::from_micros(micros);
             if let Some(system) = time.to_system_time() {
-                assert_eq!(
-                    Timestamp::from(system).as_micros().signum(),
-                    micros.signum()
-                );
+                assert_eq!(Timestamp::from(system).as_micros().signum(), micros.signum());
             }
         }
     }

@@ -8,8 +8,10 @@ use diesel::deserialize::{self, FromSql, FromSqlRow, Queryable};
 use diesel::expression::{AsExpression, Selectable};
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::SmallInt;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
+use crate::error::HashingFailure;
+use crate::identity::key::domain_to_a_labels;
 use crate::store::schema::account_users;
 use crate::store::schema::sql_types::AccountId;
 use crate::timestamp::Timestamp;
@@ -65,11 +67,31 @@ impl User {
         self.username.as_deref()
     }
 
-    /// The email address as the person typed it. Mail goes to this spelling only, never to one that
-    /// came with a request.
+    /// The email address as the person typed it, to be shown. Mail goes to [`User::mailbox`].
     #[must_use]
     pub fn email(&self) -> Option<&str> {
         self.email.as_deref()
+    }
+
+    /// The address to send mail to: the local part as typed, the domain as its A-labels.
+    ///
+    /// Mail programs disagree about other spellings: some of them deliver `ann@straße.example` to
+    /// `strasse.example`, which belongs to somebody else. Never send mail to an address that came
+    /// with a request.
+    ///
+    /// ```
+    /// use diesel_accounts::NewUser;
+    ///
+    /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
+    /// let ann = NewUser::new("ann", "Ann@straße.example", "correct horse");
+    /// let ann = users.create_user(ann)?.created().expect("nobody had that name");
+    /// assert_eq!(ann.mailbox().as_deref(), Some("Ann@xn--strae-oqa.example"));
+    /// # Ok::<(), diesel_accounts::Error>(())
+    /// ```
+    #[must_use]
+    pub fn mailbox(&self) -> Option<String> {
+        let (local, domain) = self.email()?.rsplit_once('@')?;
+        Some(format!("{local}@{}", domain_to_a_labels(domain)?))
     }
 
     /// When the person proved that mail to the address arrives; `None` if not yet.
@@ -175,10 +197,11 @@ where
 {
     fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
         let code = i16::from_sql(bytes)?;
-        [Self::Active, Self::Disabled, Self::Reserved]
+        // A state of a later version is not one in which the account can be used.
+        Ok([Self::Active, Self::Disabled, Self::Reserved]
             .into_iter()
             .find(|state| *state.code() == code)
-            .ok_or_else(|| "an account is in a state that this version does not know".into())
+            .unwrap_or(Self::Disabled))
     }
 }
 
@@ -240,8 +263,9 @@ macro_rules! id {
 id! {
     /// Identifies one user, and the creation that made it.
     ///
-    /// A new id is a UUIDv7 (RFC 9562, section 5.7): it sorts by the time at which it was made, and
-    /// nobody can guess it. Ids are made by the host's own server and never taken from a stranger.
+    /// A new id is a UUIDv7 (RFC 9562, section 5.7): it sorts by the millisecond in which it was made
+    /// and is otherwise random. It is unique and no secret: never a token. Ids are made by the host's
+    /// own server and never taken from a stranger.
     ///
     /// ```
     /// use diesel_accounts::UserId;
@@ -258,13 +282,19 @@ impl UserId {
     /// # Panics
     ///
     /// If the operating system has no random numbers to give.
-    #[expect(
-        clippy::new_without_default,
-        reason = "two calls never give the same value"
-    )]
+    #[expect(clippy::expect_used, reason = "a service without random numbers cannot go on")]
+    #[expect(clippy::new_without_default, reason = "two calls never give the same value")]
     #[must_use]
     pub fn new() -> Self {
-        Self(Uuid::now_v7().into_bytes())
+        Self::generate().expect("the operating system has random numbers")
+    }
+
+    pub(crate) fn generate() -> Result<Self, HashingFailure> {
+        let mut random = [0; 10];
+        getrandom::fill(&mut random).map_err(|_| HashingFailure::Random)?;
+        let millis = u64::try_from(Timestamp::now().as_micros() / 1000).unwrap_or(0);
+        let uuid = Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
+        Ok(Self(uuid.into_bytes()))
     }
 }
 

@@ -6,11 +6,10 @@
 
 use std::time::Instant;
 
-use diesel::connection::TransactionManager;
-use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 
 use super::Accounts;
+use super::transaction::{in_savepoint_if_needed, transaction_depth};
 use crate::creation::{Creation, Verdict, decide};
 use crate::error::{DatabaseFailure, Error, Result};
 use crate::new_user::PreparedUser;
@@ -33,8 +32,8 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// [`Error::Taken`], [`Error::IdReused`], [`Error::NotCreated`];
     /// in a transaction also [`Error::HostMustRollBack`]; outside also [`Error::Busy`],
-    /// [`Error::HiddenConflict`] and, as a lent connection cannot be replaced,
-    /// [`Error::Undetermined`] as soon as it is lost.
+    /// [`Error::HiddenConflict`] and [`Error::Undetermined`]: a lent connection cannot be replaced,
+    /// so that nothing can be known as soon as it is lost.
     ///
     /// ```
     /// use diesel_accounts::diesel::prelude::*;
@@ -55,7 +54,8 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create_user(&mut self, prepared: &PreparedUser) -> Result<Creation> {
-        create(&mut Lent(self.conn), self.policy, self.realm, prepared)
+        let until = Instant::now() + self.policy.deadline();
+        create(&mut Lent(self.conn), self.policy, self.realm, prepared, until)
     }
 }
 
@@ -87,24 +87,18 @@ pub(crate) fn create<C, S>(
     policy: &Policy,
     realm: RealmId,
     prepared: &PreparedUser,
+    until: Instant,
 ) -> Result<Creation>
 where
     C: AccountConnection,
     S: Connections<C>,
 {
     let wanted = InsertUser::new(prepared, realm, policy.now());
-    let until = Instant::now() + policy.deadline();
     match transaction_depth(connections.current(until)?) {
         Ok(0) => Attempts::new(policy, &wanted, until).run(connections),
         Ok(_) => create_in_transaction(connections.current(until)?, policy, &wanted),
         Err(broken) => Err(Error::HostMustRollBack(Some(DatabaseFailure::new(broken)))),
     }
-}
-
-/// How many transactions and savepoints are open.
-pub(crate) fn transaction_depth<C: Connection>(conn: &mut C) -> QueryResult<u32> {
-    let status = C::TransactionManager::transaction_manager_status_mut(conn);
-    Ok(status.transaction_depth()?.map_or(0, u32::from))
 }
 
 /// One attempt, and nothing more after trouble: the server may have ended the transaction, and
@@ -116,7 +110,8 @@ fn create_in_transaction<C: AccountConnection>(
 ) -> Result<Creation> {
     let must_roll_back =
         |cause: DieselError| Error::HostMustRollBack(Some(DatabaseFailure::new(cause)));
-    match C::Backend::insert_user_in_transaction(conn, wanted) {
+    let inserted = in_savepoint_if_needed(conn, |conn| C::Backend::insert_user(conn, wanted));
+    match inserted {
         Ok(1..) => return Ok(Creation::Created(wanted.user())),
         Ok(0) => {}
         Err(error) => match Trouble::in_transaction(conn, &error) {
@@ -143,6 +138,9 @@ struct Attempts<'a> {
     backoff: Backoff,
     /// What happened to a connection on which an insertion was sent and never answered.
     unanswered: Option<DieselError>,
+    /// Why nobody could be looked up after an insertion was refused as a duplicate: it may be the
+    /// duplicate of this very creation, from an earlier call.
+    unread: Option<DieselError>,
     /// How often the database named a conflict with nobody.
     unseen: u32,
     /// How often the server refused for a reason that cannot be told apart.
@@ -152,15 +150,8 @@ struct Attempts<'a> {
 impl<'a> Attempts<'a> {
     fn new(policy: &'a Policy, wanted: &'a InsertUser<'a>, until: Instant) -> Self {
         let backoff = Backoff::until(until);
-        Self {
-            policy,
-            wanted,
-            until,
-            backoff,
-            unanswered: None,
-            unseen: 0,
-            unnamed: 0,
-        }
+        let (unanswered, unread) = (None, None);
+        Self { policy, wanted, until, backoff, unanswered, unread, unseen: 0, unnamed: 0 }
     }
 
     fn run<C, S>(mut self, connections: &mut S) -> Result<Creation>
@@ -169,45 +160,55 @@ impl<'a> Attempts<'a> {
         S: Connections<C>,
     {
         loop {
-            let conn = match connections.current(self.until) {
-                Ok(conn) => conn,
-                Err(error) => return Err(self.unless_unanswered(error)),
+            let attempt = match connections.current(self.until) {
+                Ok(conn) => self.attempt(conn),
+                Err(error) if self.is_settled() => return Err(error),
+                // The pool may be set to wait for less than there is time to find out.
+                Err(_) => Attempt::Contention,
             };
-            match self.attempt(conn) {
+            match attempt {
                 Attempt::Done(answer) => return answer,
                 Attempt::Contention => {}
                 Attempt::Unseen => {
+                    self.unread = None;
                     self.unseen += 1;
                     if self.unseen == MOST_TRIES {
-                        return Err(self.unless_unanswered(Error::HiddenConflict));
+                        return Err(self.if_settled(Error::HiddenConflict));
+                    }
+                }
+                Attempt::Unread(cause) => {
+                    self.unread = Some(cause);
+                    self.unnamed += 1;
+                    if self.unnamed == MOST_TRIES {
+                        return Err(self.if_settled(Error::Busy));
                     }
                 }
                 Attempt::Refused(cause) => {
                     let refused = Error::NotCreated(DatabaseFailure::new(cause));
-                    return Err(self.unless_unanswered(refused));
+                    return Err(self.if_settled(refused));
                 }
                 Attempt::Unnamed(cause) => {
                     self.unnamed += 1;
                     if self.unnamed == MOST_TRIES {
                         let refused = Error::NotCreated(DatabaseFailure::new(cause));
-                        return Err(self.unless_unanswered(refused));
+                        return Err(self.if_settled(refused));
                     }
                 }
                 Attempt::LostInserting(cause) => {
                     self.unanswered = Some(cause);
                     if !connections.replace_lost() {
-                        return Err(self.unless_unanswered(Error::Busy));
+                        return Err(self.if_settled(Error::Busy));
                     }
                 }
                 Attempt::LostReading(cause) => {
+                    self.unread = Some(cause);
                     if !connections.replace_lost() {
-                        // The insertion itself was answered: with a conflict.
-                        return Err(Error::NotCreated(DatabaseFailure::new(cause)));
+                        return Err(self.if_settled(Error::Busy));
                     }
                 }
             }
             if !self.backoff.pause() {
-                return Err(self.unless_unanswered(Error::Busy));
+                return Err(self.if_settled(Error::Busy));
             }
         }
     }
@@ -234,22 +235,25 @@ impl<'a> Attempts<'a> {
                     Verdict::NotVisible => Attempt::Unseen,
                 }
             }
-            // A look-up that fails changes nothing about the outcome, and is done again.
             Err(error) => match Trouble::on(conn, &error) {
-                Trouble::Contention => Attempt::Contention,
                 Trouble::Lost => Attempt::LostReading(error),
-                Trouble::Conflict | Trouble::Refused | Trouble::Unnamed => Attempt::Unnamed(error),
+                _ => Attempt::Unread(error),
             },
         }
     }
 
-    /// The error that ends the creation, if it is true: not as long as an insertion is unanswered.
-    fn unless_unanswered(self, error: Error) -> Error {
-        match self.unanswered {
-            Some(cause) => Error::Undetermined {
-                id: self.wanted.id,
-                cause: DatabaseFailure::new(cause),
-            },
+    /// Whether it is certain that no account has come of this creation.
+    fn is_settled(&self) -> bool {
+        self.unanswered.is_none() && self.unread.is_none()
+    }
+
+    /// The error that ends the creation, if it is true: an error that says "not created" is not, as
+    /// long as an insertion is unanswered or its duplicate unread.
+    fn if_settled(self, error: Error) -> Error {
+        match self.unanswered.or(self.unread) {
+            Some(cause) => {
+                Error::Undetermined { id: self.wanted.id, cause: DatabaseFailure::new(cause) }
+            }
             None => error,
         }
     }
@@ -263,6 +267,7 @@ enum Attempt {
     LostReading(DieselError),
     Refused(DieselError),
     Unnamed(DieselError),
+    Unread(DieselError),
     Unseen,
 }
 

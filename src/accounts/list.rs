@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Accounts;
+use super::transaction::read;
 use crate::error::Result;
 use crate::identity::key::{EmailKey, UsernameKey};
 use crate::store::AccountConnection;
@@ -19,7 +20,10 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`]; in a transaction [`Error::HostMustRollBack`].
+    ///
+    /// [`Error::Database`]: crate::Error::Database
+    /// [`Error::HostMustRollBack`]: crate::Error::HostMustRollBack
     ///
     /// ```
     /// use diesel_accounts::NewUser;
@@ -34,12 +38,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// ```
     pub fn list_users(&mut self, after: Option<UserCursor>, limit: u32) -> Result<Vec<User>> {
         let after = after.map(|cursor| (cursor.created_at, cursor.id));
-        Ok(C::Backend::user_page(
-            self.conn,
-            self.realm,
-            after,
-            page_size(limit),
-        )?)
+        Ok(C::Backend::user_page(self.conn, self.realm, after, page_size(limit))?)
     }
 
     /// One page of the users whose username starts like this, in the order of their canonical
@@ -50,7 +49,10 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`]; in a transaction [`Error::HostMustRollBack`].
+    ///
+    /// [`Error::Database`]: crate::Error::Database
+    /// [`Error::HostMustRollBack`]: crate::Error::HostMustRollBack
     ///
     /// ```
     /// use diesel_accounts::NewUser;
@@ -68,10 +70,11 @@ impl<C: AccountConnection> Accounts<'_, C> {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<User>> {
+        let realm = self.realm;
         let start = UsernameKey::prefix(prefix);
-        let after = after.map(|username| UsernameKey::of(username.trim()));
+        let after = after.map(|username| UsernameKey::of(username.trim()).ok());
         match key_range(start, after, limit, UsernameKey::as_str) {
-            Some(range) => Ok(C::Backend::username_page(self.conn, self.realm, &range)?),
+            Some(range) => read(self.conn, |conn| C::Backend::username_page(conn, realm, &range)),
             None => Ok(Vec::new()),
         }
     }
@@ -84,7 +87,10 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`]; in a transaction [`Error::HostMustRollBack`].
+    ///
+    /// [`Error::Database`]: crate::Error::Database
+    /// [`Error::HostMustRollBack`]: crate::Error::HostMustRollBack
     ///
     /// ```
     /// use diesel_accounts::NewUser;
@@ -100,10 +106,11 @@ impl<C: AccountConnection> Accounts<'_, C> {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<User>> {
+        let realm = self.realm;
         let start = EmailKey::prefix(prefix);
         let after = after.map(|email| EmailKey::of(email.trim()));
         match key_range(start, after, limit, EmailKey::as_str) {
-            Some(range) => Ok(C::Backend::email_page(self.conn, self.realm, &range)?),
+            Some(range) => read(self.conn, |conn| C::Backend::email_page(conn, realm, &range)),
             None => Ok(Vec::new()),
         }
     }
@@ -113,10 +120,7 @@ impl User {
     /// The place behind this user in [`Accounts::list_users`].
     #[must_use]
     pub fn cursor(&self) -> UserCursor {
-        UserCursor {
-            created_at: self.created_at,
-            id: self.id,
-        }
+        UserCursor { created_at: self.created_at, id: self.id }
     }
 }
 
@@ -152,10 +156,7 @@ impl FromStr for UserCursor {
         let (micros, id) = text.split_once('.').ok_or(InvalidCursor(()))?;
         let micros = micros.parse().map_err(|_| InvalidCursor(()))?;
         let id = id.parse().map_err(|_: InvalidId| InvalidCursor(()))?;
-        Ok(Self {
-            created_at: Timestamp::from_micros(micros),
-            id,
-        })
+        Ok(Self { created_at: Timestamp::from_micros(micros), id })
     }
 }
 

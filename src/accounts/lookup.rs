@@ -1,13 +1,15 @@
 //! Finding one account.
 
-use diesel::QueryResult;
+use diesel::connection::TransactionManager;
 
 use super::Accounts;
+use super::transaction::{read, transaction_depth};
 use crate::creation::{Creation, Verdict, decide};
-use crate::error::Result;
+use crate::error::{DatabaseFailure, Error, Result};
 use crate::identity::key::{EmailKey, UsernameKey};
 use crate::policy::Policy;
 use crate::store::AccountConnection;
+use crate::store::dialect::Trouble;
 use crate::store::users::{Claim, UserQueries, UserRow};
 use crate::user::{User, UserId};
 
@@ -16,19 +18,21 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`]; in a transaction [`Error::HostMustRollBack`].
     ///
     /// ```
     /// use diesel_accounts::{NewUser, UserId};
     ///
     /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
-    /// let alice = users.create_user(NewUser::new("alice", "alice@example.org", "correct horse"))?;
-    /// assert!(users.user_by_id(alice.user_id())?.is_some());
+    /// let alice = NewUser::new("alice", "alice@example.org", "correct horse");
+    /// let alice = users.create_user(alice)?.created().expect("nobody had that name");
+    /// assert!(users.user_by_id(alice.id())?.is_some());
     /// assert!(users.user_by_id(UserId::new())?.is_none());
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn user_by_id(&mut self, id: UserId) -> Result<Option<User>> {
-        let row = C::Backend::user_by_id(self.conn, self.realm, id)?;
+        let realm = self.realm;
+        let row = read(self.conn, |conn| C::Backend::user_by_id(conn, realm, id))?;
         Ok(row.map(|row| row.user))
     }
 
@@ -38,7 +42,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`]; in a transaction [`Error::HostMustRollBack`].
     ///
     /// ```
     /// use diesel_accounts::NewUser;
@@ -49,15 +53,12 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn user_by_username(&mut self, username: &str) -> Result<Option<User>> {
-        let Some(key) = UsernameKey::of(username.trim()) else {
+        let Ok(key) = UsernameKey::of(username.trim()) else {
             return Ok(None);
         };
-        let row = C::Backend::user_by_username_key(self.conn, self.realm, key.as_str())?;
-        Ok(with_key(
-            row,
-            |row| row.username_key.as_deref(),
-            key.as_str(),
-        ))
+        let (realm, text) = (self.realm, key.as_str());
+        let row = read(self.conn, |conn| C::Backend::user_by_username_key(conn, realm, text))?;
+        Ok(with_key(row, |row| row.username_key.as_deref(), key.as_str()))
     }
 
     /// The user with this email address, in any spelling that is equal to it; `None` if there is
@@ -68,7 +69,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`]; in a transaction [`Error::HostMustRollBack`].
     ///
     /// ```
     /// use diesel_accounts::NewUser;
@@ -82,8 +83,9 @@ impl<C: AccountConnection> Accounts<'_, C> {
         let Some(key) = EmailKey::of(email.trim()) else {
             return Ok(None);
         };
-        let row = C::Backend::user_by_email_key(self.conn, self.realm, key.as_str())?;
-        Ok(with_key(row, |row| row.email_key.as_deref(), key.as_str()))
+        let (realm, text) = (self.realm, key.as_str());
+        let row = read(self.conn, |conn| C::Backend::user_by_email_key(conn, realm, text))?;
+        Ok(with_key(row, |row| row.email_key.as_deref(), text))
     }
 
     /// The user with this username or email address; `None` if there is none.
@@ -93,16 +95,17 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Database`](crate::Error::Database).
+    /// [`Error::Database`]; in a transaction [`Error::HostMustRollBack`].
     ///
     /// ```
     /// use diesel_accounts::NewUser;
     ///
     /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
-    /// let alice = users.create_user(NewUser::new("alice", "alice@example.org", "correct horse"))?;
+    /// let alice = NewUser::new("alice", "alice@example.org", "correct horse");
+    /// let alice = users.create_user(alice)?.created().expect("nobody had that name");
     /// for login in ["alice", "alice@example.org"] {
     ///     let found = users.user_by_login(login)?;
-    ///     assert_eq!(found.map(|user| user.id()), Some(alice.user_id()));
+    ///     assert_eq!(found.map(|user| user.id()), Some(alice.id()));
     /// }
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
@@ -116,18 +119,37 @@ impl<C: AccountConnection> Accounts<'_, C> {
 
 /// What the creation of somebody comes to who is already there; `None` if nobody is in the way.
 ///
-/// It saves the hash where the answer is known beforehand, and decides nothing else.
+/// It saves the hash where the answer is known beforehand, and decides nothing else: trouble is left
+/// to the insertion, which knows what to do about it. But trouble in a transaction may have ended it,
+/// and nothing may be written then.
 pub(crate) fn recognise<C: AccountConnection>(
     conn: &mut C,
     policy: &Policy,
     claim: &Claim<'_>,
-) -> QueryResult<Option<Result<Creation>>> {
-    let rows = C::Backend::holders(conn, claim)?;
+) -> Result<Option<Result<Creation>>> {
+    let in_transaction = transaction_depth(conn) != Ok(0);
+    let rows = match C::Backend::holders(conn, claim) {
+        Ok(rows) => rows,
+        Err(error) if in_transaction => {
+            return Err(Error::HostMustRollBack(Some(DatabaseFailure::new(error))));
+        }
+        Err(error) => {
+            if Trouble::on(conn, &error) == Trouble::Lost {
+                mark_lost(conn);
+            }
+            return Ok(None);
+        }
+    };
     Ok(match decide(claim, rows, policy.duplicates(), None) {
         Verdict::Answer(creation) => Some(Ok(creation)),
         Verdict::Refused(error) => Some(Err(error)),
         Verdict::NotVisible => None,
     })
+}
+
+/// Makes a pool throw the connection away: a lost one of MariaDB's looks whole to it.
+pub(crate) fn mark_lost<C: AccountConnection>(conn: &mut C) {
+    C::TransactionManager::transaction_manager_status_mut(conn).set_in_error();
 }
 
 /// The user of a row, if the key is equal here too: a column of another collation than ours would
@@ -137,6 +159,5 @@ fn with_key(
     key: impl Fn(&UserRow) -> Option<&str>,
     wanted: &str,
 ) -> Option<User> {
-    row.filter(|row| key(row) == Some(wanted))
-        .map(|row| row.user)
+    row.filter(|row| key(row) == Some(wanted)).map(|row| row.user)
 }

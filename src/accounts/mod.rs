@@ -11,11 +11,12 @@ mod list;
 mod lookup;
 mod schema;
 mod state;
+mod transaction;
 
 pub use self::list::{InvalidCursor, UserCursor};
 
 pub(crate) use self::create::{Connections, create};
-pub(crate) use self::lookup::recognise;
+pub(crate) use self::lookup::{mark_lost, recognise};
 
 /// The account operations on one connection: the host's, in the host's transaction if one is open.
 ///
@@ -50,11 +51,7 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(policy: &'a Policy, conn: &'a mut C) -> Self {
-        Self {
-            policy,
-            realm: RealmId::NIL,
-            conn,
-        }
+        Self { policy, realm: RealmId::NIL, conn }
     }
 
     /// Works in another realm.

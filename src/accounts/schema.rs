@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Accounts;
-use super::create::transaction_depth;
+use super::transaction::transaction_depth;
 use crate::error::{Error, Result};
 use crate::store::AccountConnection;
 use crate::store::check::{self, SchemaReport};

@@ -1,6 +1,7 @@
 //! Disabling, enabling and deleting an account.
 
 use super::Accounts;
+use super::transaction::write;
 use crate::error::{Error, Result};
 use crate::store::AccountConnection;
 use crate::store::users::{UserChanges, UserQueries};
@@ -15,17 +16,19 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::UserNotFound`], [`Error::Database`].
+    /// [`Error::UserNotFound`], [`Error::Database`], [`Error::Busy`]; in a transaction
+    /// [`Error::HostMustRollBack`].
     ///
     /// ```
     /// use diesel_accounts::{NewUser, UserState};
     ///
     /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
-    /// let alice = users.create_user(NewUser::new("alice", "alice@example.org", "correct horse"))?;
-    /// users.disable_user(alice.user_id())?;
-    /// let found = users.user_by_id(alice.user_id())?;
+    /// let alice = NewUser::new("alice", "alice@example.org", "correct horse");
+    /// let alice = users.create_user(alice)?.created().expect("nobody had that name");
+    /// users.disable_user(alice.id())?;
+    /// let found = users.user_by_id(alice.id())?;
     /// assert_eq!(found.map(|user| user.state()), Some(UserState::Disabled));
-    /// users.enable_user(alice.user_id())?;
+    /// users.enable_user(alice.id())?;
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn disable_user(&mut self, id: UserId) -> Result<()> {
@@ -37,7 +40,8 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::UserNotFound`], [`Error::Database`].
+    /// [`Error::UserNotFound`], [`Error::Database`], [`Error::Busy`]; in a transaction
+    /// [`Error::HostMustRollBack`].
     ///
     /// See [`Accounts::disable_user`] for an example.
     pub fn enable_user(&mut self, id: UserId) -> Result<()> {
@@ -50,20 +54,21 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Errors
     ///
     /// [`Error::UserNotFound`]; [`Error::Database`], for example if a foreign key of the host's
-    /// still refers to the account.
+    /// still refers to the account; [`Error::Busy`]; in a transaction [`Error::HostMustRollBack`].
     ///
     /// ```
     /// use diesel_accounts::NewUser;
     ///
     /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
     /// let alice = || NewUser::new("alice", "alice@example.org", "correct horse");
-    /// let id = users.create_user(alice())?.user_id();
+    /// let id = users.create_user(alice())?.created().expect("nobody had that name").id();
     /// users.delete_user(id)?;
     /// assert!(users.create_user(alice())?.is_created());
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn delete_user(&mut self, id: UserId) -> Result<()> {
-        found(C::Backend::delete_user(self.conn, self.realm, id)?)
+        let realm = self.realm;
+        found(write(self.conn, |conn| C::Backend::delete_user(conn, realm, id))?)
     }
 
     /// Deletes the account for everybody, and keeps its username and email from being taken: its
@@ -75,14 +80,15 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::UserNotFound`], [`Error::Database`].
+    /// [`Error::UserNotFound`], [`Error::Database`], [`Error::Busy`]; in a transaction
+    /// [`Error::HostMustRollBack`].
     ///
     /// ```
     /// use diesel_accounts::{Error, NewUser};
     ///
     /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
     /// let alice = || NewUser::new("alice", "alice@example.org", "correct horse");
-    /// let id = users.create_user(alice())?.user_id();
+    /// let id = users.create_user(alice())?.created().expect("nobody had that name").id();
     /// users.reserve_user(id)?;
     /// assert!(users.user_by_username("alice")?.is_none());
     /// assert!(matches!(users.create_user(alice()), Err(Error::Taken(_))));
@@ -94,13 +100,9 @@ impl<C: AccountConnection> Accounts<'_, C> {
     }
 
     fn change(&mut self, id: UserId, changes: &UserChanges, end_sessions: bool) -> Result<()> {
-        found(C::Backend::change_user(
-            self.conn,
-            self.realm,
-            id,
-            changes,
-            end_sessions,
-        )?)
+        let realm = self.realm;
+        let act = |conn: &mut C| C::Backend::change_user(conn, realm, id, changes, end_sessions);
+        found(write(self.conn, act)?)
     }
 }
 

@@ -199,10 +199,7 @@ mod tests {
 
     #[test]
     fn the_table_counts_the_characters_of_unicode_17() {
-        let unassigned: u32 = UNASSIGNED
-            .iter()
-            .map(|(first, last)| last - first + 1)
-            .sum();
+        let unassigned: u32 = UNASSIGNED.iter().map(|(first, last)| last - first + 1).sum();
         // 159,801 graphic and format characters, 65 controls, 137,468 for private use, and the
         // 2,048 surrogates: The Unicode Standard 17.0, appendix D.
         assert_eq!(0x11_0000 - unassigned, 159_801 + 65 + 137_468 + 2_048);

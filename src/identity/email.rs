@@ -45,9 +45,7 @@ impl EmailRules {
 
     /// Parses an address, which has no outer white space and is not empty.
     pub(crate) fn parse(&self, typed: &str) -> Result<Email, BTreeSet<Violation>> {
-        let too_long = Violation::TooManyBytes {
-            maximum: EmailKey::MAX_BYTES,
-        };
+        let too_long = Violation::TooManyBytes { maximum: EmailKey::MAX_BYTES };
         if typed.len() > EmailKey::MAX_BYTES {
             return Err(BTreeSet::from([too_long]));
         }
@@ -63,9 +61,7 @@ impl EmailRules {
             violations.insert(Violation::InvalidDomain);
         }
         if local.len() > MAX_LOCAL_BYTES {
-            violations.insert(Violation::LocalPartTooLong {
-                maximum: MAX_LOCAL_BYTES,
-            });
+            violations.insert(Violation::LocalPartTooLong { maximum: MAX_LOCAL_BYTES });
         }
         let canonical_local = local_part(local);
         if !local.is_ascii() && !self.utf8_local_part {
@@ -82,10 +78,7 @@ impl EmailRules {
                 if key.as_str().len() > EmailKey::MAX_BYTES {
                     return Err(BTreeSet::from([too_long]));
                 }
-                Ok(Email {
-                    typed: typed.to_owned(),
-                    key,
-                })
+                Ok(Email { typed: typed.to_owned(), key })
             }
             _ => Err(violations),
         }
@@ -110,10 +103,8 @@ impl fmt::Debug for Email {
 /// Whether a local part is unquoted, and cannot be taken for an option of a mail program.
 fn is_dot_atom(local: &str) -> bool {
     let address = format!("{local}@example.org");
-    let options = Options::default()
-        .with_required_tld()
-        .without_display_text()
-        .without_domain_literal();
+    let options =
+        Options::default().with_required_tld().without_display_text().without_domain_literal();
     !local.starts_with('-')
         && !local.contains(['"', '\\', ' ', '(', ')', '<', '>'])
         && !local.contains(char::is_whitespace)
@@ -200,10 +191,7 @@ mod tests {
             ("ann@exam\u{ad}ple.org", "invisible_character"),
             ("ann\u{202e}@example.org", "invisible_character"),
         ] {
-            assert!(
-                codes(&EmailRules::new(), typed).contains(&expected),
-                "{typed:?}"
-            );
+            assert!(codes(&EmailRules::new(), typed).contains(&expected), "{typed:?}");
         }
     }
 
@@ -211,10 +199,7 @@ mod tests {
     fn a_host_can_allow_other_local_parts_than_ascii() {
         let rules = EmailRules::new().utf8_local_part(true);
         assert_eq!(codes(&rules, "j\u{f6}rg@example.org"), [""; 0]);
-        assert_eq!(
-            codes(&rules, "j\u{f6}\u{2003}rg@example.org"),
-            ["malformed"]
-        );
+        assert_eq!(codes(&rules, "j\u{f6}\u{2003}rg@example.org"), ["malformed"]);
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! What is wrong with the input: every field at fault, with every reason, at once.
+//! What is wrong with the input: every field at fault, at once.
 
 use std::fmt;
 
-/// Why the input for a new user is refused: every field at fault, with every reason, at once.
+/// Why the input for a new user is refused: every field at fault, at once, and every reason that can
+/// be told. A text that is far too long, or has a character that can stand nowhere, is judged no
+/// further.
 ///
 /// Its texts are fixed: they never repeat what was typed.
 ///
@@ -151,16 +153,19 @@ pub enum Violation {
     /// The policy asks for the field and it is absent or blank.
     Required,
     /// Fewer characters (code points) than the minimum.
+    #[non_exhaustive]
     TooShort {
         /// The fewest characters.
         minimum: usize,
     },
     /// More characters (code points) than the maximum.
+    #[non_exhaustive]
     TooLong {
         /// The most characters.
         maximum: usize,
     },
     /// More bytes of UTF-8 than the maximum.
+    #[non_exhaustive]
     TooManyBytes {
         /// The most bytes.
         maximum: usize,
@@ -184,6 +189,7 @@ pub enum Violation {
     /// Not an email address.
     Malformed,
     /// A local part (before the `@`) of more bytes than the maximum.
+    #[non_exhaustive]
     LocalPartTooLong {
         /// The most bytes: 64, RFC 5321, section 4.5.3.1.1.
         maximum: usize,

@@ -8,7 +8,7 @@ use unicode_security::{RestrictionLevel, RestrictionLevelDetection};
 
 use super::character::{category, unsafe_character};
 use super::invalid::Violation;
-use super::key::{UsernameKey, hangul_syllable_type, nfkc};
+use super::key::{NoKey, UsernameKey, hangul_syllable_type, nfkc};
 
 /// Which usernames are allowed.
 ///
@@ -34,7 +34,8 @@ pub struct UsernameRules {
     punctuation: String,
     ascii_only: bool,
     scripts: Scripts,
-    reserved: Vec<String>,
+    /// `None` for a name that has no canonical form.
+    reserved: Vec<Option<UsernameKey>>,
 }
 
 impl UsernameRules {
@@ -86,8 +87,9 @@ impl UsernameRules {
     /// Defaults to [`COMMON_RESERVED_USERNAMES`]. A service that wants to create its own `admin`
     /// does so with a manager whose policy reserves nothing.
     #[must_use]
-    pub fn reserved<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
-        self.reserved = names.into_iter().map(Into::into).collect();
+    pub fn reserved<S: AsRef<str>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.reserved =
+            names.into_iter().map(|name| UsernameKey::of(name.as_ref().trim()).ok()).collect();
         self
     }
 
@@ -101,18 +103,10 @@ impl UsernameRules {
         if self.max_length > MAX_LENGTH {
             return Some("a username can have at most 100 characters");
         }
-        if self
-            .punctuation
-            .chars()
-            .any(|c| !c.is_ascii_punctuation() || c == '@')
-        {
+        if self.punctuation.chars().any(|c| !c.is_ascii_punctuation() || c == '@') {
             return Some("only ASCII punctuation other than `@` can be allowed in usernames");
         }
-        if self
-            .reserved
-            .iter()
-            .any(|name| UsernameKey::of(name).is_none())
-        {
+        if self.reserved.contains(&None) {
             return Some("a reserved username has no canonical form");
         }
         None
@@ -120,9 +114,7 @@ impl UsernameRules {
 
     /// Parses a username, which has no outer white space and is not empty.
     pub(crate) fn parse(&self, typed: &str) -> Result<Username, BTreeSet<Violation>> {
-        let too_long = Violation::TooLong {
-            maximum: self.max_length,
-        };
+        let too_long = Violation::TooLong { maximum: self.max_length };
         if typed.len() > MAX_TYPED_BYTES {
             return Err(BTreeSet::from([too_long]));
         }
@@ -130,15 +122,17 @@ impl UsernameRules {
         if !violations.is_empty() {
             return Err(violations);
         }
-        let Some(key) = UsernameKey::of(typed) else {
-            return Err(BTreeSet::from([Violation::UnassignedCharacter]));
+        let key = match UsernameKey::of(typed) {
+            Ok(key) => key,
+            Err(NoKey::TooLong) => return Err(BTreeSet::from([too_long])),
+            Err(NoKey::Unstable) => {
+                return Err(BTreeSet::from([Violation::UnassignedCharacter]));
+            }
         };
         let name = key.as_str();
         let length = name.chars().count();
         if length < self.min_length {
-            violations.insert(Violation::TooShort {
-                minimum: self.min_length,
-            });
+            violations.insert(Violation::TooShort { minimum: self.min_length });
         }
         if length > self.max_length {
             violations.insert(too_long);
@@ -154,18 +148,11 @@ impl UsernameRules {
         if !self.scripts.allow(name) {
             violations.insert(Violation::MixedScripts);
         }
-        if self
-            .reserved
-            .iter()
-            .any(|reserved| UsernameKey::of(reserved).as_ref() == Some(&key))
-        {
+        if self.reserved.iter().flatten().any(|reserved| *reserved == key) {
             violations.insert(Violation::Reserved);
         }
         match violations.is_empty() {
-            true => Ok(Username {
-                typed: typed.to_owned(),
-                key,
-            }),
+            true => Ok(Username { typed: typed.to_owned(), key }),
             false => Err(violations),
         }
     }
@@ -186,11 +173,9 @@ impl Default for UsernameRules {
             punctuation: "._-".to_owned(),
             ascii_only: false,
             scripts: Scripts::Any,
-            reserved: COMMON_RESERVED_USERNAMES
-                .iter()
-                .map(|&name| name.to_owned())
-                .collect(),
+            reserved: Vec::new(),
         }
+        .reserved(COMMON_RESERVED_USERNAMES)
     }
 }
 
@@ -418,11 +403,9 @@ mod tests {
     fn every_control_character_is_refused_wherever_it_stands() {
         let rules = UsernameRules::new();
         for character in ('\0'..='\u{9f}').filter(|character| character.is_control()) {
-            for typed in [
-                format!("{character}ab"),
-                format!("a{character}b"),
-                format!("ab{character}"),
-            ] {
+            for typed in
+                [format!("{character}ab"), format!("a{character}b"), format!("ab{character}")]
+            {
                 assert_eq!(codes(&rules, &typed), ["control_character"], "{typed:?}");
             }
         }
@@ -433,13 +416,17 @@ mod tests {
         let rules = UsernameRules::new().min_length(3).max_length(5);
         assert_eq!(codes(&rules, "ab"), ["too_short"]);
         assert_eq!(codes(&rules, "abcdef"), ["too_long"]);
-        assert_eq!(
-            codes(&rules, "e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}"),
-            [""; 0]
-        );
+        assert_eq!(codes(&rules, "e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}"), [""; 0]);
         assert_eq!(codes(&rules, "\u{df}\u{df}"), [""; 0]);
         assert_eq!(codes(&rules, "\u{df}\u{df}\u{df}"), ["too_long"]);
-        assert_eq!(codes(&rules, &"a".repeat(10_000_000)), ["too_long"]);
+        for length in [6, 65, 400, 401, 512, 513, 1017, 10_000_000] {
+            assert_eq!(codes(&rules, &"a".repeat(length)), ["too_long"], "{length}");
+        }
+        for length in [64, 65, 134, 170, 171] {
+            let expected = if length > 64 { vec!["too_long"] } else { vec![] };
+            let chinese = "\u{5f35}".repeat(length);
+            assert_eq!(codes(&UsernameRules::new(), &chinese), expected, "{length}");
+        }
     }
 
     #[test]

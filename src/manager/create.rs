@@ -2,18 +2,16 @@
 
 use std::time::Instant;
 
-use diesel::connection::TransactionManager;
 use diesel::r2d2::{ConnectionManager, R2D2Connection};
 use r2d2::PooledConnection;
 
 use super::UserManager;
-use crate::accounts::{Connections, create, recognise};
+use crate::accounts::{Connections, create, mark_lost, recognise};
 use crate::creation::Creation;
 use crate::error::Result;
 use crate::new_user::{NewUser, PreparedUser};
 use crate::policy::{Candidate, Duplicates};
 use crate::store::AccountConnection;
-use crate::store::dialect::Trouble;
 
 impl<C> UserManager<C>
 where
@@ -31,7 +29,7 @@ where
     /// - two accounts, one with the username and one with the email: [`Error::Taken`].
     ///
     /// Of any number of calls at once for the same person exactly one hears
-    /// [`Creation::Created`]. A lost connection is replaced and the insertion sent again with the
+    /// [`Creation::Created`], unless its outcome stays undetermined. A lost connection is replaced and the insertion sent again with the
     /// same id, so that neither a second account nor a false error can come of it. Nothing is
     /// waited for beyond the policy's deadline, but for the statement under way.
     ///
@@ -59,22 +57,26 @@ where
     /// use diesel_accounts::{Creation, NewUser};
     ///
     /// # let users = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/in_memory.rs"));
-    /// let alice = users.create_user(NewUser::new("alice", "alice@example.org", "correct horse"))?;
-    /// assert!(alice.is_created());
+    /// let alice = NewUser::new("alice", "alice@example.org", "correct horse");
+    /// let Creation::Created(user) = users.create_user(alice)? else { panic!() };
     ///
     /// let again = NewUser::new("ALICE", "Alice@Example.org", "correct horse");
     /// let Creation::Existing(existing) = users.create_user(again)? else { panic!() };
-    /// assert_eq!(existing.user_id(), alice.user_id());
+    /// assert_eq!(existing.user_id(), user.id());
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn create_user(&self, new_user: NewUser) -> Result<Creation> {
         let candidate = self.policy.validate(new_user)?;
+        let started = Instant::now();
+        let mut budget = self.policy.deadline();
         if self.policy.duplicates() == Duplicates::ReturnExisting {
-            if let Some(answer) = self.recognise(&candidate)? {
+            if let Some(answer) = self.recognise(&candidate, started + budget)? {
                 return answer;
             }
+            budget = budget.saturating_sub(started.elapsed());
         }
-        self.create_prepared_user(&self.policy.hash(candidate)?)
+        let prepared = self.policy.hash(candidate)?;
+        self.insert(&prepared, Instant::now() + budget)
     }
 
     /// The second half of [`UserManager::create_user`], for a user who is prepared already.
@@ -96,27 +98,17 @@ where
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn create_prepared_user(&self, prepared: &PreparedUser) -> Result<Creation> {
-        let mut connections = Pooled {
-            manager: self,
-            current: None,
-        };
-        create(&mut connections, &self.policy, self.realm, prepared)
+        self.insert(prepared, Instant::now() + self.policy.deadline())
     }
 
-    /// The answer for somebody who is there already. Any trouble is left to the insertion, which
-    /// knows what to do about it.
-    fn recognise(&self, candidate: &Candidate) -> Result<Option<Result<Creation>>> {
-        let mut conn = self.connection()?;
-        let claim = candidate.claim(self.realm);
-        match recognise(&mut *conn, &self.policy, &claim) {
-            Ok(answer) => Ok(answer),
-            Err(error) => {
-                if Trouble::on(&mut *conn, &error) == Trouble::Lost {
-                    mark_lost(&mut *conn);
-                }
-                Ok(None)
-            }
-        }
+    fn insert(&self, prepared: &PreparedUser, until: Instant) -> Result<Creation> {
+        let mut connections = Pooled { manager: self, current: None };
+        create(&mut connections, &self.policy, self.realm, prepared, until)
+    }
+
+    fn recognise(&self, candidate: &Candidate, until: Instant) -> Result<Option<Result<Creation>>> {
+        let mut conn = self.connection_until(until)?;
+        recognise(&mut *conn, &self.policy, &candidate.claim(self.realm))
     }
 }
 
@@ -144,9 +136,4 @@ where
         }
         true
     }
-}
-
-/// Makes the pool throw the connection away: a lost one of MariaDB's looks whole to it.
-fn mark_lost<C: AccountConnection>(conn: &mut C) {
-    C::TransactionManager::transaction_manager_status_mut(conn).set_in_error();
 }

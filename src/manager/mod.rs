@@ -56,20 +56,13 @@ where
     /// Manages accounts through the host's pool, by the host's policy.
     #[must_use]
     pub fn with_policy(pool: Pool<ConnectionManager<C>>, policy: Policy) -> Self {
-        Self {
-            pool,
-            policy,
-            realm: RealmId::NIL,
-        }
+        Self { pool, policy, realm: RealmId::NIL }
     }
 
     /// The same manager for another realm. Defaults to [`RealmId::NIL`].
     #[must_use]
     pub fn in_realm(&self, realm: RealmId) -> Self {
-        Self {
-            realm,
-            ..self.clone()
-        }
+        Self { realm, ..self.clone() }
     }
 
     /// The policy.
@@ -188,8 +181,7 @@ where
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<User>> {
-        self.on(&mut *self.connection()?)
-            .users_by_username_prefix(prefix, after, limit)
+        self.on(&mut *self.connection()?).users_by_username_prefix(prefix, after, limit)
     }
 
     /// [`Accounts::users_by_email_prefix`] on a pooled connection.
@@ -203,8 +195,7 @@ where
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<User>> {
-        self.on(&mut *self.connection()?)
-            .users_by_email_prefix(prefix, after, limit)
+        self.on(&mut *self.connection()?).users_by_email_prefix(prefix, after, limit)
     }
 
     /// [`Accounts::disable_user`] on a pooled connection.
@@ -251,19 +242,13 @@ where
     fn connection_until(&self, until: Instant) -> Result<PooledConnection<ConnectionManager<C>>> {
         let remaining = until.saturating_duration_since(Instant::now());
         let timeout = remaining.min(self.pool.connection_timeout());
-        self.pool
-            .get_timeout(timeout)
-            .map_err(|cause| Error::Pool(PoolFailure::new(cause)))
+        self.pool.get_timeout(timeout).map_err(|cause| Error::Pool(PoolFailure::new(cause)))
     }
 }
 
 impl<C: R2D2Connection> Clone for UserManager<C> {
     fn clone(&self) -> Self {
-        Self {
-            pool: self.pool.clone(),
-            policy: self.policy.clone(),
-            realm: self.realm,
-        }
+        Self { pool: self.pool.clone(), policy: self.policy.clone(), realm: self.realm }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::identity::key::nfc;
 /// What one password hash costs: the parameters of Argon2id (RFC 9106).
 ///
 /// Defaults to the minimum of OWASP's Password Storage Cheat Sheet: 19 MiB of memory, two passes,
-/// one lane.
+/// one lane. Anything cheaper is for tests.
 ///
 /// ```
 /// use diesel_accounts::{Argon2Cost, PasswordRules};
@@ -77,8 +77,7 @@ impl Argon2Cost {
                 memory.as_mut_slice(),
             )
             .map_err(|_| HashingFailure::Argon2)?;
-        self.phc_string(&salt, output.as_slice())
-            .ok_or(HashingFailure::Argon2)
+        self.phc_string(&salt, output.as_slice()).ok_or(HashingFailure::Argon2)
     }
 
     fn phc_string(&self, salt: &[u8], output: &[u8]) -> Option<PasswordHash> {
@@ -95,9 +94,7 @@ impl Argon2Cost {
 
 impl Default for Argon2Cost {
     fn default() -> Self {
-        Self {
-            params: Params::DEFAULT,
-        }
+        Self { params: Params::DEFAULT }
     }
 }
 
@@ -119,9 +116,7 @@ pub struct InvalidCost(());
 /// The working memory of one hash. It holds what the password became, and is wiped when dropped.
 fn zeroed_memory(blocks: usize) -> Result<Zeroizing<Vec<Block>>, HashingFailure> {
     let mut memory = Vec::new();
-    memory
-        .try_reserve_exact(blocks)
-        .map_err(|_| HashingFailure::OutOfMemory)?;
+    memory.try_reserve_exact(blocks).map_err(|_| HashingFailure::OutOfMemory)?;
     memory.resize(blocks, Block::default());
     Ok(Zeroizing::new(memory))
 }
@@ -160,11 +155,8 @@ mod tests {
         let cost = Argon2Cost::new(8, 1, 1).unwrap();
         let phc = phc_string(&cost, "caf e\u{301} \0 K ");
         let parsed = PasswordHash::new(&phc).unwrap();
-        let verifies = |typed: &str| {
-            Argon2::default()
-                .verify_password(typed.as_bytes(), &parsed)
-                .is_ok()
-        };
+        let verifies =
+            |typed: &str| Argon2::default().verify_password(typed.as_bytes(), &parsed).is_ok();
         assert!(verifies("caf \u{e9} \0 K "));
         assert!(!verifies("caf \u{e9} \0 k "));
         assert!(!verifies("caf \u{e9} \0 K"));
@@ -181,11 +173,7 @@ mod tests {
     fn parameters_outside_rfc_9106_are_refused() {
         for (memory, passes, lanes) in [(7, 1, 1), (8, 0, 1), (8, 1, 0), (15, 1, 2)] {
             let refused = Argon2Cost::new(memory, passes, lanes);
-            assert_eq!(
-                refused.map(|_| ()),
-                Err(InvalidCost(())),
-                "{memory} {passes} {lanes}"
-            );
+            assert_eq!(refused.map(|_| ()), Err(InvalidCost(())), "{memory} {passes} {lanes}");
         }
     }
 }

@@ -88,15 +88,11 @@ impl PasswordRules {
     pub(crate) fn violations(&self, password: &Password) -> Vec<Violation> {
         let typed = password.as_str();
         if typed.len() > self.max_bytes {
-            return vec![Violation::TooManyBytes {
-                maximum: self.max_bytes,
-            }];
+            return vec![Violation::TooManyBytes { maximum: self.max_bytes }];
         }
         let mut violations = Vec::new();
         if Zeroizing::new(nfc(typed).into_owned()).chars().count() < self.min_length {
-            violations.push(Violation::TooShort {
-                minimum: self.min_length,
-            });
+            violations.push(Violation::TooShort { minimum: self.min_length });
         }
         if !typed.chars().all(is_assigned) {
             violations.push(Violation::UnassignedCharacter);
@@ -107,11 +103,7 @@ impl PasswordRules {
 
 impl Default for PasswordRules {
     fn default() -> Self {
-        Self {
-            min_length: 8,
-            max_bytes: 1024,
-            cost: Argon2Cost::default(),
-        }
+        Self { min_length: 8, max_bytes: 1024, cost: Argon2Cost::default() }
     }
 }
 
@@ -121,11 +113,7 @@ mod tests {
     use crate::password::Password;
 
     fn codes(rules: &PasswordRules, typed: &str) -> Vec<&'static str> {
-        rules
-            .violations(&Password::from(typed))
-            .iter()
-            .map(|violation| violation.code())
-            .collect()
+        rules.violations(&Password::from(typed)).iter().map(|violation| violation.code()).collect()
     }
 
     #[test]
@@ -134,18 +122,9 @@ mod tests {
         assert_eq!(codes(&rules, "1234567"), ["too_short"]);
         assert_eq!(codes(&rules, "12345678"), [""; 0]);
         assert_eq!(codes(&rules, "\u{1f600}".repeat(8).as_str()), [""; 0]);
-        assert_eq!(
-            codes(&rules, "e\u{301}e\u{301}e\u{301}e\u{301}"),
-            ["too_short"]
-        );
-        assert_eq!(
-            codes(&PasswordRules::nist_single_factor(), "12345678901234"),
-            ["too_short"]
-        );
-        assert_eq!(
-            codes(&PasswordRules::nist_single_factor(), "123456789012345"),
-            [""; 0]
-        );
+        assert_eq!(codes(&rules, "e\u{301}e\u{301}e\u{301}e\u{301}"), ["too_short"]);
+        assert_eq!(codes(&PasswordRules::nist_single_factor(), "12345678901234"), ["too_short"]);
+        assert_eq!(codes(&PasswordRules::nist_single_factor(), "123456789012345"), [""; 0]);
     }
 
     #[test]
@@ -161,27 +140,15 @@ mod tests {
     fn every_assigned_character_is_allowed() {
         let printable: String = (' '..='~').collect();
         assert_eq!(codes(&PasswordRules::new(), &printable), [""; 0]);
-        assert_eq!(
-            codes(&PasswordRules::new(), "a\0b\u{200d}c\u{202e}\t d"),
-            [""; 0]
-        );
-        assert_eq!(
-            codes(&PasswordRules::new(), "12345678\u{378}"),
-            ["unassigned_character"]
-        );
+        assert_eq!(codes(&PasswordRules::new(), "a\0b\u{200d}c\u{202e}\t d"), [""; 0]);
+        assert_eq!(codes(&PasswordRules::new(), "12345678\u{378}"), ["unassigned_character"]);
     }
 
     #[test]
     fn impossible_rules_are_told() {
         assert!(PasswordRules::new().min_length(7).problem().is_some());
         assert!(PasswordRules::new().max_bytes(255).problem().is_some());
-        assert!(
-            PasswordRules::new()
-                .min_length(65)
-                .max_bytes(256)
-                .problem()
-                .is_some()
-        );
+        assert!(PasswordRules::new().min_length(65).max_bytes(256).problem().is_some());
         assert_eq!(PasswordRules::nist_single_factor().problem(), None);
     }
 }

@@ -38,6 +38,13 @@ impl From<&str> for Password {
     }
 }
 
+impl From<&String> for Password {
+    /// Copies the text; the original stays where it is.
+    fn from(text: &String) -> Self {
+        Self::from(text.clone())
+    }
+}
+
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(..)")

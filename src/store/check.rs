@@ -39,9 +39,7 @@ impl SchemaReport {
 impl fmt::Display for SchemaReport {
     /// A line for each finding; nothing if there is none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.findings
-            .iter()
-            .try_for_each(|finding| writeln!(f, "{finding}"))
+        self.findings.iter().try_for_each(|finding| writeln!(f, "{finding}"))
     }
 }
 
@@ -54,10 +52,7 @@ pub struct Finding {
 
 impl Finding {
     pub(crate) fn new(problem: SchemaProblem, subject: impl Into<String>) -> Self {
-        Self {
-            problem,
-            subject: subject.into(),
-        }
+        Self { problem, subject: subject.into() }
     }
 
     /// What is wrong.
@@ -75,20 +70,13 @@ impl Finding {
     /// Whether everything works all the same.
     #[must_use]
     pub fn is_warning(&self) -> bool {
-        matches!(
-            self.problem,
-            SchemaProblem::RowSecurity | SchemaProblem::SchemaNewer
-        )
+        matches!(self.problem, SchemaProblem::RowSecurity | SchemaProblem::SchemaNewer)
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = if self.is_warning() {
-            "warning"
-        } else {
-            "problem"
-        };
+        let severity = if self.is_warning() { "warning" } else { "problem" };
         write!(f, "{severity}: {}: {}", self.subject, self.problem)
     }
 }
@@ -115,6 +103,8 @@ pub enum SchemaProblem {
     ColumnTooShort,
     /// A unique index of the host's: it refuses accounts, and no look-up of ours finds out why.
     ExtraUniqueIndex,
+    /// The table belongs to another program.
+    ForeignTable,
     /// The unique index is checked at the end of the transaction.
     IndexDeferrable,
     /// The index is not a B-tree.
@@ -145,6 +135,8 @@ pub enum SchemaProblem {
     SchemaNewer,
     /// The schema is older than this version of the crate: run `migrate`.
     SchemaOlder,
+    /// The schema is newer than this version of the crate, which cannot work with it.
+    SchemaTooNew,
     /// Keys are compared by a collation, which calls different keys equal or equal keys different.
     WrongCollation,
     /// The column has a type that the library cannot read or write.
@@ -157,6 +149,7 @@ impl fmt::Display for SchemaProblem {
             Self::AutocommitOff => "is off, so that writes are not committed",
             Self::ColumnTooShort => "is too short for all valid values",
             Self::ExtraUniqueIndex => "another unique index refuses accounts",
+            Self::ForeignTable => "belongs to another program",
             Self::IndexDeferrable => "the unique index is deferrable",
             Self::IndexNotBtree => "the unique index is not a B-tree",
             Self::IndexNotUnique => "the index is not unique",
@@ -172,6 +165,7 @@ impl fmt::Display for SchemaProblem {
             Self::RowSecurity => "has row-level security, which can hide accounts",
             Self::SchemaNewer => "is newer than this version of the library",
             Self::SchemaOlder => "is older than this version of the library",
+            Self::SchemaTooNew => "is too new for this version of the library",
             Self::WrongCollation => "is compared by another collation than a bytewise one",
             Self::WrongType => "has the wrong type",
         })
@@ -231,26 +225,24 @@ where
         findings.push(Finding::new(SchemaProblem::MissingTable, "account_users"));
         return Ok(SchemaReport { findings });
     }
-    match ledger(conn)? {
-        Ledger::Version(SCHEMA_VERSION) => {}
-        Ledger::Version(SCHEMA_VERSION..) => {
-            findings.push(Finding::new(
-                SchemaProblem::SchemaNewer,
-                "account_migrations",
-            ));
+    let of_the_ledger = match ledger(conn)? {
+        Ledger::Foreign => Some(SchemaProblem::ForeignTable),
+        Ledger::Version { compatible_from, .. } if compatible_from > SCHEMA_VERSION => {
+            Some(SchemaProblem::SchemaTooNew)
         }
-        _ => findings.push(Finding::new(
-            SchemaProblem::SchemaOlder,
-            "account_migrations",
-        )),
-    }
+        Ledger::Version { version, .. } if version > SCHEMA_VERSION => {
+            Some(SchemaProblem::SchemaNewer)
+        }
+        Ledger::Version { version, .. } if version == SCHEMA_VERSION => None,
+        Ledger::Empty | Ledger::Missing | Ledger::Version { .. } => {
+            Some(SchemaProblem::SchemaOlder)
+        }
+    };
+    findings.extend(of_the_ledger.map(|problem| Finding::new(problem, "account_migrations")));
     let complete = check_columns(&columns, &mut findings);
     check_indexes(&B::indexes(conn)?, &mut findings);
     if complete && B::has_other_key_version(conn)? {
-        findings.push(Finding::new(
-            SchemaProblem::MixedKeyVersions,
-            "account_users",
-        ));
+        findings.push(Finding::new(SchemaProblem::MixedKeyVersions, "account_users"));
     }
     Ok(SchemaReport { findings })
 }
@@ -269,10 +261,7 @@ fn check_columns(found: &[FoundColumn], findings: &mut Vec<Finding>) -> bool {
         let problems = failed([
             (column.kinds.contains(&kind), SchemaProblem::WrongType),
             (long_enough, SchemaProblem::ColumnTooShort),
-            (
-                column.bytewise || kind != Kind::Key,
-                SchemaProblem::WrongCollation,
-            ),
+            (column.bytewise || kind != Kind::Key, SchemaProblem::WrongCollation),
             (column.unicode || !of_people, SchemaProblem::NotUnicode),
         ]);
         findings.extend(problems.map(|problem| Finding::new(problem, name)));
@@ -284,10 +273,7 @@ fn check_columns(found: &[FoundColumn], findings: &mut Vec<Finding>) -> bool {
 fn failed<const N: usize>(
     checks: [(bool, SchemaProblem); N],
 ) -> impl Iterator<Item = SchemaProblem> {
-    checks
-        .into_iter()
-        .filter(|(holds, _)| !holds)
-        .map(|(_, problem)| problem)
+    checks.into_iter().filter(|(holds, _)| !holds).map(|(_, problem)| problem)
 }
 
 fn check_indexes(found: &[FoundIndex], findings: &mut Vec<Finding>) {
@@ -300,26 +286,13 @@ fn check_indexes(found: &[FoundIndex], findings: &mut Vec<Finding>) {
             .min_by_key(Vec::len)
             .unwrap_or_else(|| vec![SchemaProblem::MissingIndex]);
         let subject = wanted.join(", ");
-        findings.extend(
-            problems
-                .into_iter()
-                .map(|problem| Finding::new(problem, &*subject)),
-        );
+        findings.extend(problems.into_iter().map(|problem| Finding::new(problem, &*subject)));
     }
-    if !found
-        .iter()
-        .any(|index| index.columns == PAGE_INDEX && index.whole)
-    {
-        findings.push(Finding::new(
-            SchemaProblem::MissingIndex,
-            PAGE_INDEX.join(", "),
-        ));
+    if !found.iter().any(|index| index.columns == PAGE_INDEX && index.whole) {
+        findings.push(Finding::new(SchemaProblem::MissingIndex, PAGE_INDEX.join(", ")));
     }
     for index in found.iter().filter(|index| refuses_more(index)) {
-        findings.push(Finding::new(
-            SchemaProblem::ExtraUniqueIndex,
-            index.columns.join(", "),
-        ));
+        findings.push(Finding::new(SchemaProblem::ExtraUniqueIndex, index.columns.join(", ")));
     }
 }
 

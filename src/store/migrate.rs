@@ -51,10 +51,7 @@ impl Migration {
     }
 
     fn statements(&self) -> impl Iterator<Item = &'static str> {
-        self.sql
-            .split(";\n")
-            .map(str::trim)
-            .filter(|statement| !statement.is_empty())
+        self.sql.split(";\n").map(str::trim).filter(|statement| !statement.is_empty())
     }
 }
 
@@ -74,9 +71,12 @@ where
     B: AccountBackend<C>,
 {
     let applied = match ledger(conn)? {
-        Ledger::Version(version) => version,
+        Ledger::Version { version, .. } => version,
         Ledger::Foreign => return Err(Error::Schema(SchemaFailure::ForeignTable)),
-        Ledger::Missing => {
+        Ledger::Empty if !B::is_ours(conn, "account_migrations")? => {
+            return Err(Error::Schema(SchemaFailure::ForeignTable));
+        }
+        Ledger::Empty | Ledger::Missing => {
             let there = !B::columns(conn, "account_users")?.is_empty();
             if there && !B::is_ours(conn, "account_users")? {
                 return Err(Error::Schema(SchemaFailure::ForeignTable));
@@ -84,10 +84,7 @@ where
             0
         }
     };
-    for migration in migrations(B::ENGINE)
-        .iter()
-        .filter(|step| step.version > applied)
-    {
+    for migration in migrations(B::ENGINE).iter().filter(|step| step.version > applied) {
         for statement in migration.statements() {
             B::step(conn, statement)?;
         }
@@ -97,12 +94,14 @@ where
 
 /// What the ledger of our migrations says.
 pub(crate) enum Ledger {
-    /// There is none, or an empty one of a first migration that was cut short.
+    /// There is none.
     Missing,
+    /// There is one with no entry: of a first migration that was cut short, or of another program.
+    Empty,
     /// A table of another program has its name.
     Foreign,
-    /// The version of the schema.
-    Version(i32),
+    /// The version of the schema, and the oldest version of it whose code works with it.
+    Version { version: i32, compatible_from: i32 },
 }
 
 pub(crate) fn ledger<C, B>(conn: &mut C) -> Result<Ledger>
@@ -115,36 +114,36 @@ where
         return Ok(Ledger::Missing);
     }
     let has = |name: &&str| columns.iter().any(|column| column.name == *name);
-    if !["version", "name", "applied_at"].iter().all(has) {
+    if !["version", "name", "compatible_from", "applied_at"].iter().all(has) {
         return Ok(Ledger::Foreign);
     }
-    match B::ledger_version(conn)? {
-        Some(version) => Ok(Ledger::Version(version)),
-        None if B::is_ours(conn, "account_migrations")? => Ok(Ledger::Missing),
-        None => Ok(Ledger::Foreign),
-    }
+    let entries = B::ledger_entries(conn)?;
+    Ok(match (entries.first(), entries.last()) {
+        (None, _) => Ledger::Empty,
+        (Some((1, name, _)), Some(&(version, _, compatible_from))) if name == "account_users" => {
+            Ledger::Version { version, compatible_from }
+        }
+        _ => Ledger::Foreign,
+    })
 }
 
 pub(crate) trait LedgerQueries<C> {
-    /// The newest version in a ledger that begins as ours does; `None` in any other.
-    fn ledger_version(conn: &mut C) -> QueryResult<Option<i32>>;
+    /// The version, the name and the oldest compatible version of each entry, oldest first.
+    fn ledger_entries(conn: &mut C) -> QueryResult<Vec<(i32, String, i32)>>;
 }
 
 macro_rules! ledger_queries {
     ($backend:ty) => {
         impl<C: LoadConnection<Backend = $backend>> LedgerQueries<C> for $backend {
-            fn ledger_version(conn: &mut C) -> QueryResult<Option<i32>> {
-                let entries = account_migrations::table
-                    .select((account_migrations::version, account_migrations::name))
+            fn ledger_entries(conn: &mut C) -> QueryResult<Vec<(i32, String, i32)>> {
+                account_migrations::table
+                    .select((
+                        account_migrations::version,
+                        account_migrations::name,
+                        account_migrations::compatible_from,
+                    ))
                     .order(account_migrations::version)
-                    .load::<(i32, String)>(conn)?;
-                let first = entries
-                    .first()
-                    .map(|(version, name)| (*version, name.as_str()));
-                Ok(match first {
-                    Some((1, "account_users")) => entries.last().map(|(version, _)| *version),
-                    _ => None,
-                })
+                    .load(conn)
             }
         }
     };
@@ -155,6 +154,7 @@ diesel::table! {
     account_migrations (version) {
         version -> Integer,
         name -> Text,
+        compatible_from -> Integer,
         applied_at -> BigInt,
     }
 }
@@ -163,9 +163,7 @@ diesel::table! {
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(crate) fn remaining_millis(until: Instant) -> i64 {
     let remaining = until.saturating_duration_since(Instant::now());
-    i64::try_from(remaining.as_millis())
-        .unwrap_or(i64::MAX)
-        .clamp(1, 86_400_000)
+    i64::try_from(remaining.as_millis()).unwrap_or(i64::MAX).clamp(1, 86_400_000)
 }
 
 /// The newest version of the schema that this crate knows.
@@ -196,15 +194,8 @@ mod tests {
     #[test]
     fn every_engine_has_every_version_and_enters_it_into_the_ledger() {
         for engine in [Engine::Mysql, Engine::Postgres, Engine::Sqlite] {
-            let versions: Vec<_> = migrations(engine)
-                .iter()
-                .map(|step| step.version())
-                .collect();
-            assert_eq!(
-                versions,
-                (1..=SCHEMA_VERSION).collect::<Vec<_>>(),
-                "{engine:?}"
-            );
+            let versions: Vec<_> = migrations(engine).iter().map(|step| step.version()).collect();
+            assert_eq!(versions, (1..=SCHEMA_VERSION).collect::<Vec<_>>(), "{engine:?}");
             for migration in migrations(engine) {
                 let last = migration.statements().last().unwrap();
                 assert!(last.starts_with("INSERT INTO account_migrations"), "{last}");

@@ -1,9 +1,6 @@
 //! The tables, as Diesel sees them, for hosts' joins and foreign keys.
 
-#![expect(
-    clippy::exhaustive_structs,
-    reason = "Diesel's macro makes a unit struct of each column"
-)]
+#![expect(clippy::exhaustive_structs, reason = "Diesel's macro makes a unit struct of each column")]
 
 /// The SQL types of our own.
 pub mod sql_types {
@@ -65,7 +62,8 @@ account_users (id) {
 /// Lets a table of the host's be joined with `account_users`, through the column that refers to it.
 ///
 /// In place of Diesel's `joinable!` and `allow_tables_to_appear_in_same_query!`: the latter cannot
-/// name a table of another crate where Diesel has PostgreSQL enabled.
+/// name a table of another crate where Diesel has PostgreSQL enabled. `account_users` must be in scope
+/// as in the example.
 ///
 /// ```
 /// use diesel_accounts::diesel::{self, prelude::*};

@@ -51,9 +51,7 @@ pub(crate) trait UserQueries<C> {
 /// The account with this id, in whichever realm.
 macro_rules! by_id {
     ($id:expr) => {
-        account_users::table
-            .filter(account_users::id.eq($id))
-            .select(UserRow::as_select())
+        account_users::table.filter(account_users::id.eq($id)).select(UserRow::as_select())
     };
 }
 pub(super) use by_id;
@@ -93,12 +91,7 @@ macro_rules! user_queries {
     ($backend:ty) => {
         impl<C: LoadConnection<Backend = $backend>> UserQueries<C> for $backend {
             fn holders(conn: &mut C, claim: &Claim<'_>) -> QueryResult<Vec<UserRow>> {
-                let Claim {
-                    id,
-                    realm,
-                    username_key,
-                    email_key,
-                } = *claim;
+                let Claim { id, realm, username_key, email_key } = *claim;
                 // Three point look-ups, whatever the statistics; an OR over the same columns is a
                 // full scan on a small table. An absent key is NULL and equal to nothing.
                 by_id!(id)
@@ -156,11 +149,9 @@ macro_rules! user_queries {
                     .into_boxed();
                 if let Some((at, id)) = after {
                     // The first condition is what the index can start from.
-                    query = query.filter(account_users::created_at.ge(at)).filter(
-                        account_users::created_at
-                            .gt(at)
-                            .or(account_users::id.gt(id)),
-                    );
+                    query = query
+                        .filter(account_users::created_at.ge(at))
+                        .filter(account_users::created_at.gt(at).or(account_users::id.gt(id)));
                 }
                 query.load(conn)
             }
@@ -315,14 +306,8 @@ impl<'a> InsertUser<'a> {
         Self {
             id: prepared.id,
             realm,
-            username: prepared
-                .username
-                .as_ref()
-                .map(|username| username.typed.as_str()),
-            username_key: prepared
-                .username
-                .as_ref()
-                .map(|username| username.key.as_str()),
+            username: prepared.username.as_ref().map(|username| username.typed.as_str()),
+            username_key: prepared.username.as_ref().map(|username| username.key.as_str()),
             username_key_version: KEY_VERSION,
             email: prepared.email.as_ref().map(|email| email.typed.as_str()),
             email_key: prepared.email.as_ref().map(|email| email.key.as_str()),

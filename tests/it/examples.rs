@@ -18,14 +18,7 @@ on_each_engine!(
 fn the_registration_check_creates_once_and_then_recognises<C: TestConnection>(_: TestDb<C>) {
     let db = TestDb::<C>::empty();
     let check = |username: &str, email: &str| {
-        let arguments = [
-            "--username",
-            username,
-            "--email",
-            email,
-            "--password",
-            "TestPass123!",
-        ];
+        let arguments = ["--username", username, "--email", email, "--password", "TestPass123!"];
         run(&db, "test_user_creation", &arguments)
     };
     let first = last_line(&check("testuser", "test@example.com"));
@@ -37,61 +30,32 @@ fn the_registration_check_creates_once_and_then_recognises<C: TestConnection>(_:
         ("other", "Test@EXAMPLE.com", "email"),
     ] {
         let output = check(username, email);
-        assert_eq!(
-            last_line(&output),
-            format!("existing {id} (matched: {matched})")
-        );
+        assert_eq!(last_line(&output), format!("existing {id} (matched: {matched})"));
         assert_eq!(output.status.code(), Some(0));
     }
     assert!(last_line(&check("second", "second@example.com")).starts_with("created "));
     let two = check("testuser", "second@example.com");
     assert_eq!(two.status.code(), Some(1));
     let told = String::from_utf8(two.stderr).unwrap();
-    assert!(
-        told.contains("username") && told.contains("email"),
-        "{told}"
-    );
+    assert!(told.contains("username") && told.contains("email"), "{told}");
     let created: Vec<_> = db.users.list_users(None, 10).unwrap();
-    assert_eq!(
-        created.first().map(|user: &User| user.id().to_string()),
-        Some(id)
-    );
+    assert_eq!(created.first().map(|user: &User| user.id().to_string()), Some(id));
     assert_eq!(created.len(), 2);
 }
 
 fn the_registration_check_tells_what_is_wrong<C: TestConnection>(db: TestDb<C>) {
-    let arguments = [
-        "--username",
-        "a b",
-        "--email",
-        "nobody",
-        "--password",
-        "short",
-    ];
+    let arguments = ["--username", "a b", "--email", "nobody", "--password", "short"];
     let invalid = run(&db, "test_user_creation", &arguments);
     assert_eq!(invalid.status.code(), Some(2));
     let told = String::from_utf8(invalid.stderr).unwrap();
-    let fields: Vec<_> = told
-        .lines()
-        .filter_map(|line| line.split(':').next())
-        .collect();
+    let fields: Vec<_> = told.lines().filter_map(|line| line.split(':').next()).collect();
     assert_eq!(fields, ["username", "email", "password"], "{told}");
-    assert!(
-        !told.contains("short ") && !told.contains("nobody"),
-        "{told}"
-    );
+    assert!(!told.contains("short ") && !told.contains("nobody"), "{told}");
 
     let incomplete = run(&db, "test_user_creation", &["--username", "ann"]);
     assert_eq!(incomplete.status.code(), Some(2));
     let unreachable = example("test_user_creation")
-        .args([
-            "--username",
-            "ann",
-            "--email",
-            "ann@example.org",
-            "--password",
-            "TestPass123!",
-        ])
+        .args(["--username", "ann", "--email", "ann@example.org", "--password", "TestPass123!"])
         .args(["--database-url", "nowhere://"])
         .output()
         .unwrap();
@@ -102,40 +66,24 @@ fn the_registration_check_tells_what_is_wrong<C: TestConnection>(db: TestDb<C>) 
 fn the_quick_start_recognises_the_second_spelling<C: TestConnection>(_: TestDb<C>) {
     let db = TestDb::<C>::empty();
     let output = text(&run(&db, "quickstart", &[]));
-    assert!(
-        output.contains("alice: created ") && output.contains("ALICE: existing "),
-        "{output}"
-    );
+    assert!(output.contains("alice: created ") && output.contains("ALICE: existing "), "{output}");
     assert_eq!(db.count(), 1);
 }
 
 fn an_account_and_a_profile_are_made_together_once<C: TestConnection>(_: TestDb<C>) {
     let db = TestDb::<C>::empty();
     let first = text(&run(&db, "in_your_transaction", &[]));
-    assert!(
-        first.contains("created ") && first.contains("with a profile"),
-        "{first}"
-    );
+    assert!(first.contains("created ") && first.contains("with a profile"), "{first}");
     let second = text(&run(&db, "in_your_transaction", &[]));
-    assert!(
-        second.contains("existing ") && second.contains("no profile"),
-        "{second}"
-    );
+    assert!(second.contains("existing ") && second.contains("no profile"), "{second}");
     for output in [first, second] {
-        assert!(
-            output.contains(r#"profiles: [(Some("carol"), "Carol")]"#),
-            "{output}"
-        );
+        assert!(output.contains(r#"profiles: [(Some("carol"), "Carol")]"#), "{output}");
     }
 }
 
 fn many_threads_register_without_a_violation<C: TestConnection>(_: TestDb<C>) {
     let db = TestDb::<C>::empty();
-    let output = run(
-        &db,
-        "concurrent_registration",
-        &["--threads", "8", "--accounts", "5"],
-    );
+    let output = run(&db, "concurrent_registration", &["--threads", "8", "--accounts", "5"]);
     let table = text(&output);
     assert_eq!(output.status.code(), Some(0), "{table}");
     assert!(table.contains("no violation"), "{table}");
@@ -156,11 +104,7 @@ fn every_command_of_the_readme_runs() {
         match *words {
             ["cargo", "run", "--example", name, ref rest @ ..] => {
                 let arguments = rest.strip_prefix(&["--"]).unwrap_or(rest);
-                let output = example(name)
-                    .args(arguments)
-                    .current_dir(&folder)
-                    .output()
-                    .unwrap();
+                let output = example(name).args(arguments).current_dir(&folder).output().unwrap();
                 assert!(output.status.success(), "{command}: {output:?}");
                 outputs.push(last_line(&output));
             }
@@ -172,13 +116,8 @@ fn every_command_of_the_readme_runs() {
     }
     assert!(folder.join("accounts.db").exists());
     std::fs::remove_dir_all(&folder).unwrap();
-    let id = outputs[0]
-        .strip_prefix("created ")
-        .expect("the first command creates");
-    assert_eq!(
-        outputs[1],
-        format!("existing {id} (matched: username, email)")
-    );
+    let id = outputs[0].strip_prefix("created ").expect("the first command creates");
+    assert_eq!(outputs[1], format!("existing {id} (matched: username, email)"));
     assert!(outputs.len() >= 5);
 }
 
@@ -199,26 +138,14 @@ fn run<C: TestConnection>(db: &TestDb<C>, name: &str, arguments: &[&str]) -> Out
         Engine::Sqlite => format!("sqlite://{}", db.url),
         _ => db.url.clone(),
     };
-    example(name)
-        .args(arguments)
-        .args(["--database-url", &url])
-        .output()
-        .unwrap()
+    example(name).args(arguments).args(["--database-url", &url]).output().unwrap()
 }
 
 /// An example that `cargo test` has built beside this program.
 fn example(name: &str) -> Command {
     let tests = std::env::current_exe().unwrap();
-    let program = tests
-        .parent()
-        .and_then(Path::parent)
-        .unwrap()
-        .join("examples")
-        .join(name);
-    assert!(
-        program.exists(),
-        "run `cargo build --examples` first, with the same features"
-    );
+    let program = tests.parent().and_then(Path::parent).unwrap().join("examples").join(name);
+    assert!(program.exists(), "run `cargo build --examples` first, with the same features");
     let mut command = Command::new(program);
     command.env_remove("DATABASE_URL");
     command

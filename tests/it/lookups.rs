@@ -40,22 +40,9 @@ fn a_user_is_found_by_id_username_email_and_login<C: TestConnection>(db: TestDb<
     let user = Some(db.create(new_user));
     let id = user.as_ref().map(User::id).unwrap();
     assert_eq!(db.users.user_by_id(id).unwrap(), user);
-    for username in [
-        "Jos\u{e9}",
-        "JOS\u{c9}",
-        "jose\u{301}",
-        " \u{ff2a}os\u{e9}\n",
-    ] {
-        assert_eq!(
-            db.users.user_by_username(username).unwrap(),
-            user,
-            "{username}"
-        );
-        assert_eq!(
-            db.users.user_by_login(username).unwrap(),
-            user,
-            "{username}"
-        );
+    for username in ["Jos\u{e9}", "JOS\u{c9}", "jose\u{301}", " \u{ff2a}os\u{e9}\n"] {
+        assert_eq!(db.users.user_by_username(username).unwrap(), user, "{username}");
+        assert_eq!(db.users.user_by_login(username).unwrap(), user, "{username}");
     }
     for email in [
         "Ann@b\u{fc}cher.example",
@@ -72,25 +59,9 @@ fn a_user_is_found_by_id_username_email_and_login<C: TestConnection>(db: TestDb<
 fn nobody_is_found_where_nobody_is<C: TestConnection>(db: TestDb<C>) {
     let id = db.create(alice()).id();
     assert_eq!(db.users.user_by_id(UserId::new()).unwrap(), None);
-    assert_eq!(
-        db.users.user_by_id(UserId::from_bytes([0; 16])).unwrap(),
-        None
-    );
-    assert_eq!(
-        db.users.user_by_id(UserId::from_bytes([255; 16])).unwrap(),
-        None
-    );
-    for name in [
-        "bob",
-        "alic",
-        "alicee",
-        "al_ce",
-        "al%",
-        "%",
-        "a b",
-        "\u{1f600}",
-        "' OR 1=1 --",
-    ] {
+    assert_eq!(db.users.user_by_id(UserId::from_bytes([0; 16])).unwrap(), None);
+    assert_eq!(db.users.user_by_id(UserId::from_bytes([255; 16])).unwrap(), None);
+    for name in ["bob", "alic", "alicee", "al_ce", "al%", "%", "a b", "\u{1f600}", "' OR 1=1 --"] {
         assert_eq!(db.users.user_by_username(name).unwrap(), None, "{name}");
         assert_eq!(db.users.user_by_login(name).unwrap(), None, "{name}");
         let email = format!("{name}@example.org");
@@ -116,9 +87,7 @@ fn a_text_that_nobody_can_have_is_not_sent_to_the_database<C: TestConnection>(db
     let mut faults = Vec::new();
     let long = "x".repeat(1017);
     let long_email = format!("{}@example.org", "x".repeat(1005));
-    let names = [
-        "", " ", "\t\n", "\0", "a\0b", "alice\0", "\0alice", "a\u{378}", &long,
-    ];
+    let names = ["", " ", "\t\n", "\0", "a\0b", "alice\0", "\0alice", "a\u{378}", &long];
     let emails = [
         "",
         "alice",
@@ -167,39 +136,18 @@ fn a_text_of_ten_megabytes_is_nobodys_at_once<C: TestConnection>(db: TestDb<C>) 
         assert_eq!(users.user_by_email(&long).unwrap(), None);
         assert_eq!(users.user_by_login(&long).unwrap(), None);
         assert_eq!(users.users_by_username_prefix(&long, None, 10).unwrap(), []);
-        assert_eq!(
-            users
-                .users_by_email_prefix(&format!("a{long}"), None, 10)
-                .unwrap(),
-            []
-        );
-        assert_eq!(
-            users
-                .users_by_username_prefix("a", Some(&long), 10)
-                .unwrap(),
-            []
-        );
+        assert_eq!(users.users_by_email_prefix(&format!("a{long}"), None, 10).unwrap(), []);
+        assert_eq!(users.users_by_username_prefix("a", Some(&long), 10).unwrap(), []);
         // Normalizing them takes many times as long.
-        assert!(
-            start.elapsed() < Duration::from_secs(3),
-            "{:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     }
-    let sent: Vec<_> = log
-        .take()
-        .into_iter()
-        .filter(|sent| sent.len() > 5000)
-        .collect();
+    let sent: Vec<_> = log.take().into_iter().filter(|sent| sent.len() > 5000).collect();
     assert_eq!(sent, [""; 0]);
 }
 
 fn a_username_never_finds_an_email_nor_an_email_a_username<C: TestConnection>(db: TestDb<C>) {
     db.create(alice());
-    assert_eq!(
-        db.users.user_by_username("alice@example.org").unwrap(),
-        None
-    );
+    assert_eq!(db.users.user_by_username("alice@example.org").unwrap(), None);
     assert_eq!(db.users.user_by_email("alice").unwrap(), None);
 }
 
@@ -248,12 +196,7 @@ fn users_of_one_moment_are_listed_by_id<C: TestConnection>(db: TestDb<C>) {
         })
         .collect();
     for (n, id) in ids.iter().enumerate().rev() {
-        assert!(
-            users
-                .create_user(numbered(n).with_id(*id))
-                .unwrap()
-                .is_created()
-        );
+        assert!(users.create_user(numbered(n).with_id(*id)).unwrap().is_created());
     }
     for size in [1, 2, 5, 100] {
         let mut listed: Vec<UserId> = Vec::new();
@@ -272,19 +215,12 @@ fn users_of_one_moment_are_listed_by_id<C: TestConnection>(db: TestDb<C>) {
 
 fn a_page_has_as_many_users_as_asked_for_and_at_most_a_thousand<C: TestConnection>(db: TestDb<C>) {
     fill(&db);
-    for (limit, length) in [
-        (0, 0),
-        (1, 1),
-        (999, 999),
-        (1_000, 1_000),
-        (1_001, 1_000),
-        (u32::MAX, 1_000),
-    ] {
+    for (limit, length) in
+        [(0, 0), (1, 1), (999, 999), (1_000, 1_000), (1_001, 1_000), (u32::MAX, 1_000)]
+    {
         let pages = [
             db.users.list_users(None, limit).unwrap(),
-            db.users
-                .users_by_username_prefix("user", None, limit)
-                .unwrap(),
+            db.users.users_by_username_prefix("user", None, limit).unwrap(),
             db.users.users_by_email_prefix("user", None, limit).unwrap(),
         ];
         assert_eq!(pages.map(|page| page.len()), [length; 3], "{limit}");
@@ -409,16 +345,9 @@ fn usernames_are_found_by_their_beginning<C: TestConnection>(db: TestDb<C>) {
         ("\u{d7ff}", "\u{d7ff}"),
         ("zzz", "zzz"),
     ];
-    assert_prefixes(
-        &USERNAMES,
-        &prefixes,
-        User::username,
-        |prefix, after, limit| {
-            users
-                .users_by_username_prefix(prefix, after, limit)
-                .unwrap()
-        },
-    );
+    assert_prefixes(&USERNAMES, &prefixes, User::username, |prefix, after, limit| {
+        users.users_by_username_prefix(prefix, after, limit).unwrap()
+    });
 }
 
 const EMAILS: [(&str, &str); 18] = [
@@ -520,10 +449,7 @@ fn a_search_ends_where_its_realm_ends<C: TestConnection>(db: TestDb<C>) {
         db.users.users_by_username_prefix("a", None, 9).unwrap(),
         std::slice::from_ref(&user)
     );
-    assert_eq!(
-        db.users.users_by_email_prefix("a", None, 9).unwrap(),
-        std::slice::from_ref(&user)
-    );
+    assert_eq!(db.users.users_by_email_prefix("a", None, 9).unwrap(), std::slice::from_ref(&user));
     assert_eq!(db.users.list_users(None, 9).unwrap(), [user]);
 }
 
@@ -535,50 +461,30 @@ fn a_beginning_that_nobody_can_have_finds_nobody<C: TestConnection>(db: TestDb<C
         let found = db.users.users_by_email_prefix(text, None, 9);
         assert_matches!(found, Ok(users) if users.is_empty());
         // After such a text nobody knows who comes: any answer but an error will do.
-        db.users
-            .users_by_username_prefix("a", Some(text), 9)
-            .unwrap();
+        db.users.users_by_username_prefix("a", Some(text), 9).unwrap();
         let after = format!("{text}@example.org");
-        db.users
-            .users_by_email_prefix("a", Some(&after), 9)
-            .unwrap();
+        db.users.users_by_email_prefix("a", Some(&after), 9).unwrap();
     }
 }
 
 fn a_disabled_user_is_found_and_its_sessions_end<C: TestConnection>(db: TestDb<C>) {
     let active = db.create(alice());
     let other = db.create(bob());
-    assert_eq!(
-        (active.state(), active.session_generation()),
-        (UserState::Active, 0)
-    );
+    assert_eq!((active.state(), active.session_generation()), (UserState::Active, 0));
     db.users.disable_user(active.id()).unwrap();
     let disabled = db.users.user_by_username("alice").unwrap().unwrap();
-    assert_eq!(
-        (disabled.id(), disabled.state()),
-        (active.id(), UserState::Disabled)
-    );
+    assert_eq!((disabled.id(), disabled.state()), (active.id(), UserState::Disabled));
     assert!(!disabled.is_active());
     assert_eq!(disabled.session_generation(), 1);
     assert!(disabled.updated_at() >= active.updated_at());
     assert_eq!(disabled.created_at(), active.created_at());
-    assert_eq!(
-        db.users.list_users(None, 9).unwrap(),
-        [disabled, other.clone()]
-    );
+    assert_eq!(db.users.list_users(None, 9).unwrap(), [disabled, other.clone()]);
 
     db.users.disable_user(active.id()).unwrap();
     db.users.enable_user(active.id()).unwrap();
     db.users.enable_user(active.id()).unwrap();
-    let enabled = db
-        .users
-        .user_by_email("alice@example.org")
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        (enabled.id(), enabled.state()),
-        (active.id(), UserState::Active)
-    );
+    let enabled = db.users.user_by_email("alice@example.org").unwrap().unwrap();
+    assert_eq!((enabled.id(), enabled.state()), (active.id(), UserState::Active));
     // What ended stays ended.
     assert!(enabled.session_generation() >= 1);
     assert_eq!(enabled.username(), active.username());
@@ -602,11 +508,7 @@ fn a_reserved_user_is_found_nowhere_and_holds_its_names<C: TestConnection>(db: T
                   AND password_hash IS NULL AND password_changed_at IS NULL \
                   AND username_key = 'alice' AND email_key = 'alice@example.org'";
     assert_eq!(db.connect().number(erased), 1);
-    for act in [
-        db.users.reserve_user(id),
-        db.users.enable_user(id),
-        db.users.disable_user(id),
-    ] {
+    for act in [db.users.reserve_user(id), db.users.enable_user(id), db.users.disable_user(id)] {
         assert_matches!(act, Err(Error::UserNotFound));
     }
     let by_name = NewUser::new("ALICE", "new@example.org", PASSWORD);
@@ -655,17 +557,11 @@ fn every_look_up_is_answered_from_an_index<C: TestConnection>(db: TestDb<C>) {
     fill(&db);
     let mut conn = db.connect();
     let log = QueryLog::of(&mut conn);
-    let prepared = db
-        .users
-        .prepare(NewUser::new("USER42", "user4711@example.org", PASSWORD))
-        .unwrap();
+    let prepared =
+        db.users.prepare(NewUser::new("USER42", "user4711@example.org", PASSWORD)).unwrap();
     let mut statements = Vec::new();
     let mut note = |act: &str, count: usize| {
-        let sent: Vec<_> = log
-            .take()
-            .into_iter()
-            .filter(|sent| sent.contains("SELECT"))
-            .collect();
+        let sent: Vec<_> = log.take().into_iter().filter(|sent| sent.contains("SELECT")).collect();
         assert_eq!(sent.len(), count, "{act}: {sent:?}");
         statements.extend(sent.into_iter().map(|sent| (act.to_owned(), sent)));
     };
@@ -686,9 +582,7 @@ fn every_look_up_is_answered_from_an_index<C: TestConnection>(db: TestDb<C>) {
     assert_eq!(next.len(), 50);
     note("next page", 1);
     let middle = Timestamp::from_micros(2_500);
-    let cursor = format!("{}.{}", middle.as_micros(), user.id())
-        .parse()
-        .unwrap();
+    let cursor = format!("{}.{}", middle.as_micros(), user.id()).parse().unwrap();
     assert_eq!(users.list_users(Some(cursor), 50).unwrap().len(), 50);
     note("page in the middle", 1);
     for (prefix, after) in [
@@ -698,12 +592,7 @@ fn every_look_up_is_answered_from_an_index<C: TestConnection>(db: TestDb<C>) {
         ("", None),
         ("", Some("user2500")),
     ] {
-        assert!(
-            !users
-                .users_by_username_prefix(prefix, after, 20)
-                .unwrap()
-                .is_empty()
-        );
+        assert!(!users.users_by_username_prefix(prefix, after, 20).unwrap().is_empty());
         note(&format!("username prefix {prefix:?} after {after:?}"), 1);
         let after = after.map(|name| format!("{name}@example.org"));
         let found = users.users_by_email_prefix(prefix, after.as_deref(), 20);
@@ -712,10 +601,7 @@ fn every_look_up_is_answered_from_an_index<C: TestConnection>(db: TestDb<C>) {
     }
     let in_transaction = conn.transaction(|conn| db.users.on(conn).create_user(&prepared));
     assert_matches!(in_transaction, Err(Error::Taken(_)));
-    note(
-        "conflict in a transaction",
-        if C::ENGINE == Engine::Mysql { 3 } else { 1 },
-    );
+    note("conflict in a transaction", if C::ENGINE == Engine::Mysql { 3 } else { 1 });
 
     // What has no index is told.
     let unindexed = conn.plan("SELECT id FROM account_users WHERE updated_at = 42");
@@ -748,10 +634,7 @@ fn with_binds(statement: &str, engine: Engine) -> String {
     let binds = binds.trim().trim_start_matches('[').trim_end_matches(']');
     let literals: Vec<_> = match binds {
         "" => Vec::new(),
-        _ => binds
-            .split(", ")
-            .map(|bind| literal(bind, engine))
-            .collect(),
+        _ => binds.split(", ").map(|bind| literal(bind, engine)).collect(),
     };
     let mut query = sql.to_owned();
     match engine {
@@ -784,10 +667,7 @@ fn literal(bind: &str, engine: Engine) -> String {
         }
     } else if let Some(micros) = inner("Timestamp") {
         micros
-    } else if let Some(text) = bind
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'))
-    {
+    } else if let Some(text) = bind.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
         format!("'{text}'")
     } else if bind == "Reserved" {
         "2".to_owned()

@@ -49,17 +49,9 @@ fn race<C: TestConnection>(db: &TestDb<C>, pool_size: u32) {
     });
     for (round, answers) in answers.into_iter().enumerate() {
         let (created, existing) = split(answers);
-        assert_eq!(
-            (created.len(), existing.len()),
-            (1, THREADS - 1),
-            "round {round}"
-        );
+        assert_eq!((created.len(), existing.len()), (1, THREADS - 1), "round {round}");
         assert!(existing.iter().all(|id| *id == created[0]), "round {round}");
-        let found = db
-            .users
-            .user_by_username(&format!("person{round}"))
-            .unwrap()
-            .unwrap();
+        let found = db.users.user_by_username(&format!("person{round}")).unwrap().unwrap();
         assert_eq!(found.id(), created[0], "round {round}");
     }
     assert_eq!(db.count(), ROUNDS as i64);
@@ -72,35 +64,17 @@ fn a_race_by_username_and_by_email_ends_in_one_account_for_each_key<C: TestConne
     let users = db.users_with_pool_of(8);
     let answers = at_once(16, 60, |thread, round| {
         let (username, email) = match thread {
-            0 => (
-                format!("shared{round}"),
-                format!("shared{round}@example.org"),
-            ),
-            1..=7 => (
-                format!("SHARED{round}"),
-                format!("own{thread}.{round}@example.org"),
-            ),
-            _ => (
-                format!("own{thread}.{round}"),
-                format!("Shared{round}@example.org"),
-            ),
+            0 => (format!("shared{round}"), format!("shared{round}@example.org")),
+            1..=7 => (format!("SHARED{round}"), format!("own{thread}.{round}@example.org")),
+            _ => (format!("own{thread}.{round}"), format!("Shared{round}@example.org")),
         };
-        let prepared = users
-            .prepare(NewUser::new(username, email, PASSWORD))
-            .unwrap();
+        let prepared = users.prepare(NewUser::new(username, email, PASSWORD)).unwrap();
         users.create_prepared_user(&prepared)
     });
     for (round, answers) in answers.into_iter().enumerate() {
-        let by_username = db
-            .users
-            .user_by_username(&format!("shared{round}"))
-            .unwrap()
-            .unwrap();
-        let by_email = db
-            .users
-            .user_by_email(&format!("shared{round}@example.org"))
-            .unwrap()
-            .unwrap();
+        let by_username = db.users.user_by_username(&format!("shared{round}")).unwrap().unwrap();
+        let by_email =
+            db.users.user_by_email(&format!("shared{round}@example.org")).unwrap().unwrap();
         let mut created = 0;
         for answer in answers {
             match answer {
@@ -110,10 +84,7 @@ fn a_race_by_username_and_by_email_ends_in_one_account_for_each_key<C: TestConne
                 }
                 Ok(Creation::Existing(existing)) => {
                     let id = existing.user_id();
-                    assert!(
-                        id == by_username.id() || id == by_email.id(),
-                        "round {round}"
-                    );
+                    assert!(id == by_username.id() || id == by_email.id(), "round {round}");
                 }
                 // The one with both, if two others were faster.
                 Err(Error::Taken(taken)) => {
@@ -124,11 +95,7 @@ fn a_race_by_username_and_by_email_ends_in_one_account_for_each_key<C: TestConne
                 Err(error) => panic!("{error:?}"),
             }
         }
-        let accounts = if by_username.id() == by_email.id() {
-            1
-        } else {
-            2
-        };
+        let accounts = if by_username.id() == by_email.id() { 1 } else { 2 };
         assert_eq!(created, accounts, "round {round}");
     }
 }
@@ -138,9 +105,7 @@ fn a_race_by_username_and_by_email_ends_in_one_account_for_each_key<C: TestConne
 fn host_transactions_that_race_at_every_isolation_level_end_in_one_account<C: TestConnection>(
     db: TestDb<C>,
 ) {
-    db.connect()
-        .batch_execute("CREATE TABLE host_rows (round INT, thread INT)")
-        .unwrap();
+    db.connect().batch_execute("CREATE TABLE host_rows (round INT, thread INT)").unwrap();
     for (number, (isolation, setting)) in C::ISOLATIONS.iter().enumerate() {
         for read_first in [false, true] {
             let base = 1000 * (2 * number + usize::from(read_first));
@@ -206,10 +171,7 @@ fn at_once<T: Send>(
             });
         }
     });
-    answers
-        .into_iter()
-        .map(|answers| answers.into_inner().unwrap())
-        .collect()
+    answers.into_iter().map(|answers| answers.into_inner().unwrap()).collect()
 }
 
 /// One person for each round, in a spelling for each thread.

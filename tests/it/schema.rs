@@ -64,10 +64,7 @@ fn instances_that_start_at_once_all_migrate<C: TestConnection>(_: TestDb<C>) {
                     })
                 })
                 .collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap())
-                .collect()
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(results.iter().all(Result::is_ok), "{results:?}");
         assert_eq!(ledger_entries(&db), 1);
@@ -83,10 +80,9 @@ fn the_ledger_of_the_hosts_own_migrations_is_left_alone<C: TestConnection>(_: Te
     db.connect().batch_execute(ledger).unwrap();
     db.users.migrate().unwrap();
     db.users.migrate().unwrap();
-    for (condition, expected) in [
-        ("version = '2026' AND run_on = '2026-01-02 03:04:05'", 1),
-        ("1 = 1", 1),
-    ] {
+    for (condition, expected) in
+        [("version = '2026' AND run_on = '2026-01-02 03:04:05'", 1), ("1 = 1", 1)]
+    {
         let count =
             format!("SELECT COUNT(*) AS number FROM __diesel_schema_migrations WHERE {condition}");
         assert_eq!(db.connect().number(&count), expected, "{condition}");
@@ -102,10 +98,7 @@ fn a_foreign_table_under_our_name_is_refused_and_left_untouched<C: TestConnectio
     )
     .unwrap();
     for _ in 0..2 {
-        assert_matches!(
-            db.users.migrate(),
-            Err(Error::Schema(SchemaFailure::ForeignTable))
-        );
+        assert_matches!(db.users.migrate(), Err(Error::Schema(SchemaFailure::ForeignTable)));
     }
     let untouched = "SELECT COUNT(*) AS number FROM account_users WHERE name = 'x'";
     assert_eq!(conn.number(untouched), 1);
@@ -121,10 +114,7 @@ fn a_foreign_ledger_under_our_name_is_refused_and_left_untouched<C: TestConnecti
          INSERT INTO account_migrations VALUES ('x')",
     )
     .unwrap();
-    assert_matches!(
-        db.users.migrate(),
-        Err(Error::Schema(SchemaFailure::ForeignTable))
-    );
+    assert_matches!(db.users.migrate(), Err(Error::Schema(SchemaFailure::ForeignTable)));
     let untouched = "SELECT COUNT(*) AS number FROM account_migrations WHERE note = 'x'";
     assert_eq!(conn.number(untouched), 1);
     assert!(!has_table(&db, "account_users"));
@@ -139,10 +129,7 @@ fn a_foreign_ledger_with_versions_of_its_own_is_refused<C: TestConnection>(_: Te
              INSERT INTO account_migrations VALUES (20260102, 'x')",
         )
         .unwrap();
-    assert_matches!(
-        db.users.migrate(),
-        Err(Error::Schema(SchemaFailure::ForeignTable))
-    );
+    assert_matches!(db.users.migrate(), Err(Error::Schema(SchemaFailure::ForeignTable)));
 }
 
 fn migrating_inside_a_transaction_is_refused_and_leaves_it_to_the_host<C: TestConnection>(
@@ -150,8 +137,7 @@ fn migrating_inside_a_transaction_is_refused_and_leaves_it_to_the_host<C: TestCo
 ) {
     let db = TestDb::<C>::empty();
     let mut conn = db.connect();
-    conn.batch_execute("CREATE TABLE host (name VARCHAR(20))")
-        .unwrap();
+    conn.batch_execute("CREATE TABLE host (name VARCHAR(20))").unwrap();
     let mut insert_and_migrate = |name: &str, commit: bool| {
         conn.transaction(|conn| {
             conn.batch_execute(&format!("INSERT INTO host VALUES ('{name}')"))?;
@@ -184,9 +170,9 @@ fn a_migration_that_others_keep_waiting_is_busy_at_the_deadline<C: TestConnectio
             assert_eq!(other.number(lock), 1);
         }
         // "accounts" in ASCII.
-        Engine::Postgres => other
-            .batch_execute("SELECT pg_advisory_lock(x'6163636f756e7473'::bigint)")
-            .unwrap(),
+        Engine::Postgres => {
+            other.batch_execute("SELECT pg_advisory_lock(x'6163636f756e7473'::bigint)").unwrap()
+        }
         _ => {
             conn.batch_execute("PRAGMA busy_timeout = 50").unwrap();
             other.batch_execute("BEGIN IMMEDIATE").unwrap();
@@ -214,42 +200,30 @@ fn the_exported_migrations_make_the_same_schema<C: TestConnection>(_: TestDb<C>)
 fn a_newer_schema_is_a_warning_and_is_left_as_it_is<C: TestConnection>(db: TestDb<C>) {
     db.connect()
         .batch_execute(
-            "INSERT INTO account_migrations (version, name, applied_at) VALUES (1000, 'later', 0); \
+            "INSERT INTO account_migrations VALUES (1000, 'later', 1, 0); \
              ALTER TABLE account_users ADD COLUMN later INTEGER",
         )
         .unwrap();
     db.users.migrate().unwrap();
     let report = db.users.check().unwrap();
-    assert_eq!(
-        problems(&report),
-        [(SchemaProblem::SchemaNewer, "account_migrations")]
-    );
+    assert_eq!(problems(&report), [(SchemaProblem::SchemaNewer, "account_migrations")]);
     assert!(report.is_sound() && report.findings().iter().all(Finding::is_warning));
     assert_eq!(ledger_entries(&db), 2);
     db.create(alice());
 }
 
 fn a_schema_that_is_not_in_the_ledger_is_older<C: TestConnection>(db: TestDb<C>) {
-    for damage in [
-        "DELETE FROM account_migrations",
-        "DROP TABLE account_migrations",
-    ] {
+    for damage in ["DELETE FROM account_migrations", "DROP TABLE account_migrations"] {
         db.connect().batch_execute(damage).unwrap();
         let report = db.users.check().unwrap();
-        assert_eq!(
-            problems(&report),
-            [(SchemaProblem::SchemaOlder, "account_migrations")]
-        );
+        assert_eq!(problems(&report), [(SchemaProblem::SchemaOlder, "account_migrations")]);
         assert!(!report.is_sound(), "{damage}");
     }
 }
 
 fn an_empty_database_misses_the_table<C: TestConnection>(_: TestDb<C>) {
     let report = TestDb::<C>::empty().users.check().unwrap();
-    assert_eq!(
-        problems(&report),
-        [(SchemaProblem::MissingTable, "account_users")]
-    );
+    assert_eq!(problems(&report), [(SchemaProblem::MissingTable, "account_users")]);
     assert!(!report.is_sound());
     assert_eq!(report.to_string(), "problem: account_users: is missing\n");
 }
@@ -304,10 +278,7 @@ fn a_column_of_a_type_that_cannot_be_read_is_found<C: TestConnection>(_: TestDb<
     let report = db.users.check().unwrap();
     // Whatever is told, it must not be that all is well: nobody can be created here.
     assert_matches!(db.users.create_user(alice()), Err(_));
-    assert_eq!(
-        problems(&report),
-        [(SchemaProblem::WrongType, "created_at")]
-    );
+    assert_eq!(problems(&report), [(SchemaProblem::WrongType, "created_at")]);
 }
 
 fn an_id_of_another_type_is_found<C: TestConnection>(_: TestDb<C>) {
@@ -319,10 +290,7 @@ fn an_id_of_another_type_is_found<C: TestConnection>(_: TestDb<C>) {
     });
     db.connect().batch_execute(&sql).unwrap();
     let report = db.users.check().unwrap();
-    assert!(
-        problems(&report).contains(&(SchemaProblem::WrongType, "id")),
-        "{report}"
-    );
+    assert!(problems(&report).contains(&(SchemaProblem::WrongType, "id")), "{report}");
 }
 
 /// An index of the host's that refuses what no key of ours is in the way of.
@@ -343,17 +311,17 @@ const EMAIL_INDEX: &str = "realm, email_key";
 
 /// Statements that damage a sound schema, and what is to be found then.
 fn damages(engine: Engine) -> Vec<Damage> {
-    use SchemaProblem::{IndexNotUnique, MissingColumn, MissingIndex, MissingTable, SchemaNewer};
+    use SchemaProblem::{
+        ForeignTable, IndexNotUnique, MissingColumn, MissingIndex, MissingTable, SchemaNewer,
+        SchemaTooNew,
+    };
     let drop_index = |name: &str| match engine {
         Engine::Mysql => format!("DROP INDEX {name} ON account_users; "),
         _ => format!("DROP INDEX {name}; "),
     };
     let without_username_index = drop_index("account_users_username_key");
     let mut damages = vec![
-        (
-            "DROP TABLE account_users".to_owned(),
-            vec![(MissingTable, "account_users")],
-        ),
+        ("DROP TABLE account_users".to_owned(), vec![(MissingTable, "account_users")]),
         (
             "ALTER TABLE account_users DROP COLUMN last_sign_in_at".to_owned(),
             vec![(MissingColumn, "last_sign_in_at")],
@@ -362,23 +330,11 @@ fn damages(engine: Engine) -> Vec<Damage> {
             "ALTER TABLE account_users DROP COLUMN email_key_version; \
              ALTER TABLE account_users DROP COLUMN password_hash"
                 .to_owned(),
-            vec![
-                (MissingColumn, "email_key_version"),
-                (MissingColumn, "password_hash"),
-            ],
+            vec![(MissingColumn, "email_key_version"), (MissingColumn, "password_hash")],
         ),
-        (
-            without_username_index.clone(),
-            vec![(MissingIndex, USERNAME_INDEX)],
-        ),
-        (
-            drop_index("account_users_email_key"),
-            vec![(MissingIndex, EMAIL_INDEX)],
-        ),
-        (
-            drop_index("account_users_created"),
-            vec![(MissingIndex, "realm, created_at, id")],
-        ),
+        (without_username_index.clone(), vec![(MissingIndex, USERNAME_INDEX)]),
+        (drop_index("account_users_email_key"), vec![(MissingIndex, EMAIL_INDEX)]),
+        (drop_index("account_users_created"), vec![(MissingIndex, "realm, created_at, id")]),
         (
             format!(
                 "{without_username_index} CREATE INDEX i ON account_users (realm, username_key)"
@@ -394,9 +350,16 @@ fn damages(engine: Engine) -> Vec<Damage> {
             vec![(MissingIndex, USERNAME_INDEX)],
         ),
         (
-            "INSERT INTO account_migrations (version, name, applied_at) VALUES (2, 'x', 0)"
-                .to_owned(),
+            "INSERT INTO account_migrations VALUES (2, 'x', 1, 0)".to_owned(),
             vec![(SchemaNewer, "account_migrations")],
+        ),
+        (
+            "INSERT INTO account_migrations VALUES (2, 'x', 2, 0)".to_owned(),
+            vec![(SchemaTooNew, "account_migrations")],
+        ),
+        (
+            "UPDATE account_migrations SET name = 'x'".to_owned(),
+            vec![(ForeignTable, "account_migrations")],
         ),
     ];
     let more = match engine {
@@ -437,10 +400,7 @@ fn mysql_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)> {
             "ALTER TABLE account_users MODIFY username_key VARBINARY(399)",
             vec![(ColumnTooShort, "username_key")],
         ),
-        (
-            "ALTER TABLE account_users MODIFY email VARCHAR(100)",
-            vec![(ColumnTooShort, "email")],
-        ),
+        ("ALTER TABLE account_users MODIFY email VARCHAR(100)", vec![(ColumnTooShort, "email")]),
         (
             "ALTER TABLE account_users MODIFY username_key VARCHAR(400)",
             vec![(WrongCollation, "username_key")],
@@ -465,10 +425,7 @@ fn mysql_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)> {
             "ALTER TABLE account_users MODIFY realm VARBINARY(16) NOT NULL",
             vec![(WrongType, "realm")],
         ),
-        (
-            "ALTER TABLE account_users ENGINE = Aria",
-            vec![(NotTransactional, "account_users")],
-        ),
+        ("ALTER TABLE account_users ENGINE = Aria", vec![(NotTransactional, "account_users")]),
         (
             "ALTER TABLE account_users MODIFY email_key VARBINARY(254), ENGINE = MyISAM",
             vec![(NotTransactional, "account_users")],
@@ -488,10 +445,7 @@ fn postgres_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)>
         ),
         (
             "DROP_USERNAME_INDEX CREATE INDEX i ON account_users USING brin (realm, username_key)",
-            vec![
-                (IndexNotUnique, USERNAME_INDEX),
-                (IndexNotBtree, USERNAME_INDEX),
-            ],
+            vec![(IndexNotUnique, USERNAME_INDEX), (IndexNotBtree, USERNAME_INDEX)],
         ),
         (
             "DROP_USERNAME_INDEX \
@@ -501,10 +455,7 @@ fn postgres_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)>
         (
             "DROP_USERNAME_INDEX \
              CREATE UNIQUE INDEX i ON account_users (realm, lower(username_key))",
-            vec![
-                (MissingIndex, USERNAME_INDEX),
-                (ExtraUniqueIndex, "realm, (expression)"),
-            ],
+            vec![(MissingIndex, USERNAME_INDEX), (ExtraUniqueIndex, "realm, (expression)")],
         ),
         (
             "DROP_USERNAME_INDEX ALTER TABLE account_users \
@@ -516,10 +467,7 @@ fn postgres_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)>
              ADD UNIQUE (realm, username_key) DEFERRABLE INITIALLY IMMEDIATE",
             vec![(IndexDeferrable, USERNAME_INDEX)],
         ),
-        (
-            "DROP_USERNAME_INDEX ALTER TABLE account_users ADD UNIQUE (realm, username_key)",
-            vec![],
-        ),
+        ("DROP_USERNAME_INDEX ALTER TABLE account_users ADD UNIQUE (realm, username_key)", vec![]),
         (
             "DROP_USERNAME_INDEX \
              CREATE UNIQUE INDEX i ON account_users (realm, username_key) INCLUDE (state)",
@@ -532,10 +480,7 @@ fn postgres_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)>
         ),
         (
             "ALTER TABLE account_users ALTER username_key TYPE text COLLATE \"und-x-icu\"",
-            vec![
-                (WrongCollation, "username_key"),
-                (WrongCollation, USERNAME_INDEX),
-            ],
+            vec![(WrongCollation, "username_key"), (WrongCollation, USERNAME_INDEX)],
         ),
         (
             "DROP_USERNAME_INDEX CREATE UNIQUE INDEX i \
@@ -546,10 +491,7 @@ fn postgres_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)>
             "ALTER TABLE account_users ALTER email TYPE varchar(100)",
             vec![(ColumnTooShort, "email")],
         ),
-        (
-            "ALTER TABLE account_users ALTER email TYPE varchar(254)",
-            vec![],
-        ),
+        ("ALTER TABLE account_users ALTER email TYPE varchar(254)", vec![]),
         (
             "ALTER TABLE account_users ENABLE ROW LEVEL SECURITY",
             vec![(RowSecurity, "account_users")],
@@ -568,10 +510,7 @@ fn sqlite_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)> {
         (
             "DROP_USERNAME_INDEX \
              CREATE UNIQUE INDEX i ON account_users (realm, lower(username_key))",
-            vec![
-                (MissingIndex, USERNAME_INDEX),
-                (ExtraUniqueIndex, "realm, (expression)"),
-            ],
+            vec![(MissingIndex, USERNAME_INDEX), (ExtraUniqueIndex, "realm, (expression)")],
         ),
         (
             "DROP_USERNAME_INDEX \
@@ -583,10 +522,7 @@ fn sqlite_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)> {
 
 /// Our schema with one thing in it replaced by another.
 fn changed_schema<C: TestConnection>((from, to): (&str, &str)) -> String {
-    let sql: String = migrations(C::ENGINE)
-        .iter()
-        .map(|step| step.sql())
-        .collect();
+    let sql: String = migrations(C::ENGINE).iter().map(|step| step.sql()).collect();
     assert!(sql.contains(from), "{from}");
     sql.replace(from, to)
 }
@@ -598,16 +534,11 @@ fn assert_sound(report: &SchemaReport) {
 }
 
 fn problems(report: &SchemaReport) -> Vec<(SchemaProblem, &str)> {
-    report
-        .findings()
-        .iter()
-        .map(|finding| (finding.problem(), finding.subject()))
-        .collect()
+    report.findings().iter().map(|finding| (finding.problem(), finding.subject())).collect()
 }
 
 fn ledger_entries<C: TestConnection>(db: &TestDb<C>) -> i64 {
-    db.connect()
-        .number("SELECT COUNT(*) AS number FROM account_migrations")
+    db.connect().number("SELECT COUNT(*) AS number FROM account_migrations")
 }
 
 fn has_table<C: TestConnection>(db: &TestDb<C>, name: &str) -> bool {
@@ -663,11 +594,7 @@ mod mysql_only {
 
     #[test]
     fn a_session_that_is_not_strict_is_found() {
-        assert_session(
-            "SET SESSION sql_mode = ''",
-            SchemaProblem::NotStrict,
-            "sql_mode",
-        );
+        assert_session("SET SESSION sql_mode = ''", SchemaProblem::NotStrict, "sql_mode");
     }
 
     #[test]
@@ -712,10 +639,7 @@ mod postgres_only {
         let db = TestDb::<PgConnection>::at(postgres_url_of(&name));
         db.users.migrate().unwrap();
         let report = db.users.check().unwrap();
-        assert_eq!(
-            problems(&report),
-            [(SchemaProblem::NotUnicode, "server_encoding")]
-        );
+        assert_eq!(problems(&report), [(SchemaProblem::NotUnicode, "server_encoding")]);
         assert!(!report.is_sound());
     }
 
@@ -729,12 +653,10 @@ mod postgres_only {
                  ON account_users (realm, username_key) NULLS NOT DISTINCT",
             )
             .unwrap();
-        let users = db.users_with(cheap_policy().identifiers(Identifiers::EmailOnly));
+        let users = db.users_with(cheap_policy().identifiers(Identifiers::EmailRequired));
         let first = users.create_user(NewUser::with_email("a@example.org", PASSWORD));
         assert!(first.unwrap().is_created());
-        users
-            .create_user(NewUser::with_email("b@example.org", PASSWORD))
-            .unwrap_err();
+        users.create_user(NewUser::with_email("b@example.org", PASSWORD)).unwrap_err();
         assert!(!db.users.check().unwrap().is_sound());
     }
 
@@ -766,13 +688,8 @@ mod sqlite_only {
     #[test]
     fn a_foreign_table_in_capitals_is_refused() {
         let db = TestDb::<SqliteConnection>::empty();
-        db.connect()
-            .batch_execute("CREATE TABLE Account_Users (name TEXT)")
-            .unwrap();
-        assert_matches!(
-            db.users.migrate(),
-            Err(Error::Schema(SchemaFailure::ForeignTable))
-        );
+        db.connect().batch_execute("CREATE TABLE Account_Users (name TEXT)").unwrap();
+        assert_matches!(db.users.migrate(), Err(Error::Schema(SchemaFailure::ForeignTable)));
     }
 
     /// The index is right, and no look-up by the column can use it.
@@ -783,15 +700,9 @@ mod sqlite_only {
             "username_key TEXT COLLATE BINARY",
             "username_key TEXT COLLATE NOCASE",
         ))
-        .replace(
-            "(realm, username_key)",
-            "(realm, username_key COLLATE BINARY)",
-        );
+        .replace("(realm, username_key)", "(realm, username_key COLLATE BINARY)");
         db.connect().batch_execute(&sql).unwrap();
         let report = db.users.check().unwrap();
-        assert_eq!(
-            problems(&report),
-            [(SchemaProblem::WrongCollation, "username_key")]
-        );
+        assert_eq!(problems(&report), [(SchemaProblem::WrongCollation, "username_key")]);
     }
 }

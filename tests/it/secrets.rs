@@ -23,20 +23,8 @@ fn no_secret_is_in_the_query_log<C: TestConnection>(db: TestDb<C>) {
     let mut conn = db.connect();
     let log = QueryLog::of(&mut conn);
     let prepared = db.users.prepare(canary()).unwrap();
-    assert!(
-        db.users
-            .on(&mut conn)
-            .create_user(&prepared)
-            .unwrap()
-            .is_created()
-    );
-    assert!(
-        !db.users
-            .on(&mut conn)
-            .create_user(&prepared)
-            .unwrap()
-            .is_created()
-    );
+    assert!(db.users.on(&mut conn).create_user(&prepared).unwrap().is_created());
+    assert!(!db.users.on(&mut conn).create_user(&prepared).unwrap().is_created());
     let again = conn.transaction(|conn| db.users.on(conn).create_user(&prepared));
     assert!(!again.unwrap().is_created());
     let mut accounts = db.users.on(&mut conn);
@@ -57,25 +45,16 @@ fn no_secret_and_nothing_personal_is_in_any_error<C: TestConnection>(db: TestDb<
     // Taken by two, invalid, id reused.
     let both = || NewUser::new(USERNAME, "other@example.org", PASSWORD);
     errors.push(db.users.create_user(both()).unwrap_err());
-    errors.push(
-        db.users
-            .create_user(NewUser::new("canary name 4711", EMAIL, PASSWORD))
-            .unwrap_err(),
-    );
+    errors
+        .push(db.users.create_user(NewUser::new("canary name 4711", EMAIL, PASSWORD)).unwrap_err());
     let id = db.users.user_by_username(USERNAME).unwrap().unwrap().id();
     errors.push(db.users.create_user(both().with_id(id)).unwrap_err());
     // A driver that quotes the row, or the values of the key.
     let mut conn = db.connect();
     let copy = "INSERT INTO account_users SELECT * FROM account_users";
     errors.push(Error::from(conn.batch_execute(copy).unwrap_err()));
-    let prepared = db
-        .users
-        .prepare(NewUser::new(
-            "canary-name-4711-b",
-            "b@example.org",
-            PASSWORD,
-        ))
-        .unwrap();
+    let prepared =
+        db.users.prepare(NewUser::new("canary-name-4711-b", "b@example.org", PASSWORD)).unwrap();
     let nulls = "INSERT INTO account_users (id, username, email, created_at, updated_at) \
                  SELECT id, username, 'canary-mail-4711', NULL, NULL FROM account_users";
     errors.push(Error::from(conn.batch_execute(nulls).unwrap_err()));
@@ -83,16 +62,9 @@ fn no_secret_and_nothing_personal_is_in_any_error<C: TestConnection>(db: TestDb<
     conn.batch_execute("DROP TABLE account_users").unwrap();
     errors.push(db.users.create_prepared_user(&prepared).unwrap_err());
     errors.push(db.users.user_by_username(USERNAME).unwrap_err());
-    errors.push(
-        conn.transaction(|conn| db.users.on(conn).create_user(&prepared))
-            .unwrap_err(),
-    );
+    errors.push(conn.transaction(|conn| db.users.on(conn).create_user(&prepared)).unwrap_err());
     // A pool without a server.
-    errors.push(
-        TestDb::<C>::unreachable()
-            .create_user(canary())
-            .unwrap_err(),
-    );
+    errors.push(TestDb::<C>::unreachable().create_user(canary()).unwrap_err());
     for error in &errors {
         let texts = texts_of(error);
         assert_no_secret(&texts);
@@ -130,8 +102,5 @@ fn canary() -> NewUser {
 }
 
 fn assert_no_secret(text: &str) {
-    assert!(
-        !text.contains("canary-password") && !text.contains("argon2"),
-        "{text}"
-    );
+    assert!(!text.contains("canary-password") && !text.contains("argon2"), "{text}");
 }

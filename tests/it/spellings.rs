@@ -6,7 +6,7 @@ use diesel_accounts::{
 };
 
 use crate::support::{
-    PASSWORD, TestConnection, TestDb, assert_matches, cheap_policy, on_each_engine,
+    PASSWORD, TestConnection, TestDb, assert_matches, cheap_policy, id_of, on_each_engine,
 };
 
 on_each_engine!(
@@ -61,11 +61,7 @@ const USERNAMES: &[Pair] = &[
     ("a", "\u{430}", Different),
     ("\u{3c3}\u{3b1}\u{3c2}", "\u{3a3}\u{391}\u{3a3}", Same),
     ("\u{3c3}\u{3b1}\u{3c2}", "\u{3c3}\u{3b1}\u{3c3}", Same),
-    (
-        "\u{3c3}\u{3bf}\u{3c6}\u{3bf}\u{3c2}",
-        "\u{3a3}\u{39f}\u{3a6}\u{39f}\u{3a3}",
-        Same,
-    ),
+    ("\u{3c3}\u{3bf}\u{3c6}\u{3bf}\u{3c2}", "\u{3a3}\u{39f}\u{3a6}\u{39f}\u{3a3}", Same),
     ("\u{30ac}", "\u{ff76}\u{ff9e}", Same),
     ("\u{30ac}", "\u{30ab}", Different),
     ("\u{e4}", "\u{c4}", Same),
@@ -89,11 +85,7 @@ const EMAILS: &[Pair] = &[
     ("ann@b\u{fc}cher.example", "ann@bucher.example", Different),
     ("ann@stra\u{df}e.example", "ann@xn--strae-oqa.example", Same),
     ("ann@stra\u{df}e.example", "ann@strasse.example", Different),
-    (
-        "ann@\u{3c3}\u{3b1}\u{3c2}.example",
-        "ann@\u{3c3}\u{3b1}\u{3c3}.example",
-        Different,
-    ),
+    ("ann@\u{3c3}\u{3b1}\u{3c2}.example", "ann@\u{3c3}\u{3b1}\u{3c3}.example", Different),
     ("ann@apple.example", "ann@\u{430}pple.example", Different),
     ("ann@i.example", "ann@\u{131}.example", Different),
     ("jose@example.org", "jos\u{e9}@example.org", Different),
@@ -111,16 +103,8 @@ const EMAILS: &[Pair] = &[
     ("\u{df}@example.org", "\u{1e9e}@example.org", Same),
     ("k@example.org", "\u{212a}@example.org", Same),
     ("fi@example.org", "\u{fb01}@example.org", Different),
-    (
-        "\u{3c3}\u{3b1}\u{3c2}@example.org",
-        "\u{3c3}\u{3b1}\u{3c3}@example.org",
-        Different,
-    ),
-    (
-        "\u{1f600}@example.org",
-        "\u{1f601}@example.org",
-        BothRefused,
-    ),
+    ("\u{3c3}\u{3b1}\u{3c2}@example.org", "\u{3c3}\u{3b1}\u{3c3}@example.org", Different),
+    ("\u{1f600}@example.org", "\u{1f601}@example.org", BothRefused),
     ("ab@example.org", "a.b@example.org", Different),
     ("a@example.org", "a+tag@example.org", Different),
     ("a_b@example.org", "axb@example.org", Different),
@@ -169,10 +153,7 @@ fn a_key_that_is_only_similar_is_never_the_account_of_another<C: TestConnection>
         .map(|finding| finding.subject())
         .collect();
     for key in ["username_key", "email_key"] {
-        assert!(
-            named.iter().any(|subject| subject.contains(key)),
-            "{report}"
-        );
+        assert!(named.iter().any(|subject| subject.contains(key)), "{report}");
     }
 
     let holder = db.create(NewUser::new("x", "x@example.org", PASSWORD)).id();
@@ -221,10 +202,7 @@ fn sloppy_schema(engine: Engine) -> (String, &'static str) {
         Engine::Postgres => {
             let sloppy = "CREATE COLLATION sloppy \
                           (provider = icu, locale = 'und-u-ks-level1', deterministic = false);\n";
-            (
-                format!("{sloppy}{}", sql.replace("\"C\"", "sloppy")),
-                "jos\u{e9}",
-            )
+            (format!("{sloppy}{}", sql.replace("\"C\"", "sloppy")), "jos\u{e9}")
         }
         Engine::Sqlite => (sql.replace("COLLATE BINARY", "COLLATE NOCASE"), "JOSE"),
         other => panic!("{other:?} has no sloppy schema yet"),
@@ -239,10 +217,7 @@ fn faults<C: TestConnection>(db: &TestDb<C>, field: Field, pairs: &[Pair]) -> Ve
     for (number, &(left, right, fate)) in (1_u128..).zip(pairs) {
         let users = users.in_realm(RealmId::from_bytes(number.to_be_bytes()));
         let answers = [(left, "left"), (right, "right")].map(|(spelling, other)| {
-            (
-                spelling,
-                users.create_user(new_user(field, spelling, other)),
-            )
+            (spelling, users.create_user(new_user(field, spelling, other)))
         });
         let pair = format!("{left:?} and {right:?}");
         let found = fate_of(field, &answers[0].1, &answers[1].1);
@@ -250,7 +225,7 @@ fn faults<C: TestConnection>(db: &TestDb<C>, field: Field, pairs: &[Pair]) -> Ve
             faults.push(format!("{pair} are {found:?}, not {fate:?}: {answers:?}"));
         }
         for (spelling, answer) in &answers {
-            let id = answer.as_ref().ok().map(Creation::user_id);
+            let id = answer.as_ref().ok().map(id_of);
             for (way, answer) in look_ups(&users, field, spelling) {
                 match answer {
                     Ok(user) if user.as_ref().map(User::id) == id => {}
@@ -317,9 +292,7 @@ fn assert_all_spellings<C: TestConnection>(url: String) {
     assert_eq!(db.users.check().unwrap().findings(), []);
     let usernames = faults(&db, Field::Username, USERNAMES);
     // The realms are the same, and the accounts must not be.
-    db.connect()
-        .batch_execute("DELETE FROM account_users")
-        .unwrap();
+    db.connect().batch_execute("DELETE FROM account_users").unwrap();
     let emails = faults(&db, Field::Email, EMAILS);
     assert_eq!((usernames, emails), (Vec::new(), Vec::new()));
 }
@@ -361,9 +334,7 @@ mod mysql_database {
 
     fn assert_spellings_in(options: &str) {
         let name = unique_name();
-        server()
-            .batch_execute(&format!("CREATE DATABASE {name} {options}"))
-            .unwrap();
+        server().batch_execute(&format!("CREATE DATABASE {name} {options}")).unwrap();
         assert_all_spellings::<MysqlConnection>(mysql_url_of(&name));
     }
 

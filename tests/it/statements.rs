@@ -7,8 +7,8 @@ use std::time::Duration;
 use diesel_accounts::{Argon2Cost, Engine, Error, PasswordRules, UserManager};
 
 use crate::support::{
-    QueryLog, TestConnection, TestDb, alice, before_statement, bob, cheap_policy, on_each_engine,
-    pool_of,
+    QueryLog, TestConnection, TestDb, alice, before_statement, bob, cheap_policy, id_of,
+    on_each_engine, pool_of,
 };
 
 on_each_engine!(
@@ -27,22 +27,10 @@ fn creating_a_prepared_user_is_one_statement_if_fresh_and_two_if_not<C: TestConn
     let mut conn = db.connect();
     let log = QueryLog::of(&mut conn);
     let fresh = db.users.prepare(alice()).unwrap();
-    assert!(
-        db.users
-            .on(&mut conn)
-            .create_user(&fresh)
-            .unwrap()
-            .is_created()
-    );
+    assert!(db.users.on(&mut conn).create_user(&fresh).unwrap().is_created());
     assert_kinds(&log, &["INSERT"]);
     let duplicate = db.users.prepare(alice()).unwrap();
-    assert!(
-        !db.users
-            .on(&mut conn)
-            .create_user(&duplicate)
-            .unwrap()
-            .is_created()
-    );
+    assert!(!db.users.on(&mut conn).create_user(&duplicate).unwrap().is_created());
     assert_kinds(&log, &["INSERT", "SELECT"]);
 }
 
@@ -57,9 +45,7 @@ fn in_a_transaction_only_the_savepoint_is_added<C: TestConnection>(db: TestDb<C>
             log.take_all();
             let _ = db.users.on(conn).create_user(prepared)?;
             let statements = log.take_all().into_iter().filter(|entry| {
-                !["begin ", "commit "]
-                    .iter()
-                    .any(|event| entry.starts_with(event))
+                !["begin ", "commit "].iter().any(|event| entry.starts_with(event))
             });
             sent.push(kinds(statements));
         }
@@ -67,10 +53,9 @@ fn in_a_transaction_only_the_savepoint_is_added<C: TestConnection>(db: TestDb<C>
     })
     .unwrap();
     let (fresh, duplicate): (&[&str], &[&str]) = match C::ENGINE {
-        Engine::Postgres => (
-            &["SAVEPOINT", "INSERT", "RELEASE"],
-            &["SAVEPOINT", "INSERT", "RELEASE", "SELECT"],
-        ),
+        Engine::Postgres => {
+            (&["SAVEPOINT", "INSERT", "RELEASE"], &["SAVEPOINT", "INSERT", "RELEASE", "SELECT"])
+        }
         Engine::Mysql => (&["INSERT"], &["INSERT", "SELECT", "SELECT", "SELECT"]),
         _ => (&["INSERT"], &["INSERT", "SELECT"]),
     };
@@ -89,15 +74,10 @@ fn a_sequential_duplicate_is_one_statement_and_no_hash<C: TestConnection>(db: Te
     thread::spawn(move || {
         let _ = answer.send(users.create_user(alice()));
     });
-    let answer = answered
-        .recv_timeout(Duration::from_secs(60))
-        .expect("an answer without a hash");
+    let answer = answered.recv_timeout(Duration::from_secs(60)).expect("an answer without a hash");
     assert!(!answer.unwrap().is_created());
     // The pool may ask each connection for a sign of life.
-    let statements = log
-        .take()
-        .into_iter()
-        .filter(|query| query.contains("account_users"));
+    let statements = log.take().into_iter().filter(|query| query.contains("account_users"));
     assert_eq!(kinds(statements), ["SELECT"]);
 }
 
@@ -106,10 +86,7 @@ fn a_fresh_creation_is_a_look_up_and_an_insertion<C: TestConnection>(db: TestDb<
     let users = UserManager::with_policy(pool.clone(), db.users.policy().clone());
     let log = QueryLog::of(&mut *pool.get().unwrap());
     assert!(users.create_user(alice()).unwrap().is_created());
-    let statements = log
-        .take()
-        .into_iter()
-        .filter(|query| query.contains("account_users"));
+    let statements = log.take().into_iter().filter(|query| query.contains("account_users"));
     assert_eq!(kinds(statements), ["SELECT", "INSERT"]);
 }
 
@@ -141,18 +118,12 @@ fn no_connection_is_held_while_hashing<C: TestConnection>(db: TestDb<C>) {
     let policy = cheap_policy().passwords(slow).build().unwrap();
     let users = UserManager::with_policy(pool.clone(), policy);
     let (looking, looked) = mpsc::channel();
-    before_statement(&mut *pool.get().unwrap(), "SELECT", move || {
-        looking.send(()).unwrap()
-    });
+    before_statement(&mut *pool.get().unwrap(), "SELECT", move || looking.send(()).unwrap());
     let creator = thread::spawn(move || users.create_user(alice()));
     looked.recv().unwrap();
     // The look-up before the hash is under way: the next to get the connection must be this thread.
     let held = pool.get().unwrap();
-    assert_eq!(
-        db.count(),
-        0,
-        "the account was inserted before the connection was given back"
-    );
+    assert_eq!(db.count(), 0, "the account was inserted before the connection was given back");
     drop(held);
     assert!(creator.join().unwrap().unwrap().is_created());
 }
@@ -161,14 +132,9 @@ fn a_pool_of_one_suffices_for_everything<C: TestConnection>(db: TestDb<C>) {
     let users = db.users_with_pool_of(1);
     users.migrate().unwrap();
     assert!(users.check().unwrap().is_sound());
-    let id = users.create_user(alice()).unwrap().user_id();
+    let id = id_of(&users.create_user(alice()).unwrap());
     assert!(!users.create_user(alice()).unwrap().is_created());
-    assert!(
-        users
-            .create_prepared_user(&users.prepare(bob()).unwrap())
-            .unwrap()
-            .is_created()
-    );
+    assert!(users.create_prepared_user(&users.prepare(bob()).unwrap()).unwrap().is_created());
     users.disable_user(id).unwrap();
     users.delete_user(id).unwrap();
     assert_eq!(users.list_users(None, 10).unwrap().len(), 1);
@@ -180,11 +146,7 @@ fn kinds(statements: impl IntoIterator<Item = String>) -> Vec<String> {
         .into_iter()
         .map(|query| {
             let query = query.trim_start_matches('(');
-            query
-                .split_whitespace()
-                .next()
-                .unwrap_or_default()
-                .to_owned()
+            query.split_whitespace().next().unwrap_or_default().to_owned()
         })
         .collect()
 }

@@ -12,9 +12,17 @@ use diesel::r2d2::{
     ConnectionManager, CustomizeConnection, Error as R2d2Error, Pool, R2D2Connection,
 };
 use diesel_accounts::{
-    AccountConnection, Argon2Cost, Engine, NewUser, PasswordRules, Policy, PolicyBuilder, Result,
-    User, UserManager,
+    AccountConnection, Argon2Cost, Creation, Engine, NewUser, PasswordRules, Policy, PolicyBuilder,
+    Result, User, UserId, UserManager,
 };
+
+/// The account that an answer tells of, whoever made it.
+pub(crate) fn id_of(creation: &Creation) -> UserId {
+    match creation {
+        Creation::Created(user) => user.id(),
+        Creation::Existing(existing) => existing.user_id(),
+    }
+}
 
 /// Runs each test, a function of `TestDb<C>`, on every enabled engine.
 macro_rules! on_each_engine {
@@ -108,11 +116,7 @@ impl<C: TestConnection> TestDb<C> {
 
     /// Creates a user who must not be there yet.
     pub(crate) fn create(&self, new_user: NewUser) -> User {
-        self.users
-            .create_user(new_user)
-            .unwrap()
-            .created()
-            .expect("nobody is in the way")
+        self.users.create_user(new_user).unwrap().created().expect("nobody is in the way")
     }
 
     /// A connection outside the pool.
@@ -124,8 +128,7 @@ impl<C: TestConnection> TestDb<C> {
 
     /// How many accounts there are, counted without our own queries.
     pub(crate) fn count(&self) -> i64 {
-        self.connect()
-            .number("SELECT COUNT(*) AS number FROM account_users")
+        self.connect().number("SELECT COUNT(*) AS number FROM account_users")
     }
 }
 
@@ -195,10 +198,7 @@ macro_rules! load_number {
     ($connection:ty) => {
         impl LoadNumber for $connection {
             fn number(&mut self, query: &str) -> i64 {
-                diesel::sql_query(query)
-                    .get_result::<NumberRow>(self)
-                    .unwrap()
-                    .number
+                diesel::sql_query(query).get_result::<NumberRow>(self).unwrap().number
             }
         }
     };
@@ -267,19 +267,8 @@ impl Explain for MysqlConnection {
             .unwrap()
             .into_iter()
             // What the parts of a union found, `<derived2>` or `<union2,3>`, is read whole.
-            .filter(|step| {
-                step.table
-                    .as_ref()
-                    .is_none_or(|name| !name.starts_with('<'))
-            })
-            .map(|step| {
-                format!(
-                    "{} {} {}",
-                    text(step.access),
-                    text(step.key),
-                    text(step.extra)
-                )
-            })
+            .filter(|step| step.table.as_ref().is_none_or(|name| !name.starts_with('<')))
+            .map(|step| format!("{} {} {}", text(step.access), text(step.key), text(step.extra)))
             .collect()
     }
 }
@@ -293,11 +282,7 @@ impl TestConnection for SqliteConnection {
 
     fn fresh_database() -> String {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        folder
-            .join(unique_name())
-            .with_extension("db")
-            .display()
-            .to_string()
+        folder.join(unique_name()).with_extension("db").display().to_string()
     }
 
     fn drop_database(url: &str) {
@@ -323,19 +308,13 @@ impl TestConnection for SqliteConnection {
 impl TestConnection for PgConnection {
     const ENGINE: Engine = Engine::Postgres;
     const UNREACHABLE_URL: &'static str = "postgres://nobody@%2Fnowhere/none";
-    const ISOLATIONS: &'static [(&'static str, &'static str)] = &[
-        ("READ COMMITTED", ""),
-        ("REPEATABLE READ", ""),
-        ("SERIALIZABLE", ""),
-    ];
+    const ISOLATIONS: &'static [(&'static str, &'static str)] =
+        &[("READ COMMITTED", ""), ("REPEATABLE READ", ""), ("SERIALIZABLE", "")];
 
     fn fresh_database() -> String {
         let url = server_url("ACCOUNTS_TEST_POSTGRES_URL");
         let name = unique_name();
-        Self::establish(&url)
-            .unwrap()
-            .batch_execute(&format!("CREATE SCHEMA {name}"))
-            .unwrap();
+        Self::establish(&url).unwrap().batch_execute(&format!("CREATE SCHEMA {name}")).unwrap();
         format!("{url}?options=-csearch_path%3D{name}")
     }
 
@@ -361,16 +340,12 @@ impl TestConnection for MysqlConnection {
     fn fresh_database() -> String {
         let url = server_url("ACCOUNTS_TEST_MYSQL_URL");
         let name = unique_name();
-        Self::establish(&url)
-            .unwrap()
-            .batch_execute(&format!("CREATE DATABASE {name}"))
-            .unwrap();
+        Self::establish(&url).unwrap().batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
         mysql_url_of(&name)
     }
 
     fn begin(&mut self, isolation: &str) -> QueryResult<()> {
-        self.batch_execute(&format!("SET TRANSACTION ISOLATION LEVEL {isolation}"))
-            .unwrap();
+        self.batch_execute(&format!("SET TRANSACTION ISOLATION LEVEL {isolation}")).unwrap();
         diesel::connection::AnsiTransactionManager::begin_transaction_sql(self, "BEGIN")
     }
 }
@@ -379,9 +354,7 @@ impl TestConnection for MysqlConnection {
 #[cfg(feature = "mysql")]
 pub(crate) fn mysql_url_of(database: &str) -> String {
     let url = server_url("ACCOUNTS_TEST_MYSQL_URL");
-    let (server, rest) = url
-        .split_once("/accounts?")
-        .expect("the database is `accounts`");
+    let (server, rest) = url.split_once("/accounts?").expect("the database is `accounts`");
     format!("{server}/{database}?{rest}")
 }
 
@@ -389,9 +362,7 @@ pub(crate) fn mysql_url_of(database: &str) -> String {
 #[cfg(feature = "postgres")]
 pub(crate) fn postgres_url_of(database: &str) -> String {
     let url = server_url("ACCOUNTS_TEST_POSTGRES_URL");
-    let server = url
-        .strip_suffix("/accounts")
-        .expect("the database is `accounts`");
+    let server = url.strip_suffix("/accounts").expect("the database is `accounts`");
     format!("{server}/{database}")
 }
 
@@ -404,11 +375,7 @@ pub(crate) fn server_url(variable: &str) -> String {
 
 pub(crate) fn unique_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!(
-        "t{}_{}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    )
+    format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 pub(crate) fn pool_of<C: TestConnection>(url: &str, size: u32) -> Pool<ConnectionManager<C>> {
@@ -434,9 +401,7 @@ impl<C: TestConnection> CustomizeConnection<C, R2d2Error> for Configure {
 /// A policy whose hashes cost next to nothing, and that waits long enough for a busy machine.
 pub(crate) fn cheap_policy() -> PolicyBuilder {
     let cost = Argon2Cost::new(8, 1, 1).unwrap();
-    Policy::builder()
-        .passwords(PasswordRules::new().cost(cost))
-        .deadline(Duration::from_secs(60))
+    Policy::builder().passwords(PasswordRules::new().cost(cost)).deadline(Duration::from_secs(60))
 }
 
 pub(crate) fn alice() -> NewUser {
@@ -484,12 +449,7 @@ impl QueryLog {
 
     /// How many statements with this start were sent since the last call of `take`.
     pub(crate) fn count_of(&self, start: &str) -> usize {
-        self.0
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|entry| entry.starts_with(start))
-            .count()
+        self.0.lock().unwrap().iter().filter(|entry| entry.starts_with(start)).count()
     }
 
     /// Everything since the last call.
@@ -502,16 +462,8 @@ impl QueryLog {
     }
 }
 
-const OF_TRANSACTIONS: [&str; 8] = [
-    "begin ",
-    "commit ",
-    "rollback ",
-    "BEGIN",
-    "COMMIT",
-    "RELEASE",
-    "ROLLBACK",
-    "SAVEPOINT",
-];
+const OF_TRANSACTIONS: [&str; 8] =
+    ["begin ", "commit ", "rollback ", "BEGIN", "COMMIT", "RELEASE", "ROLLBACK", "SAVEPOINT"];
 
 /// Does something once, just before the connection sends a statement about accounts with this start.
 pub(crate) fn before_statement(

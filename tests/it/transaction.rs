@@ -2,7 +2,9 @@
 
 use diesel::prelude::*;
 use diesel::result::Error::RollbackTransaction;
-use diesel_accounts::{Creation, Engine, Error, Matched, NewUser, TakenReason, UserManager};
+use diesel_accounts::{
+    Creation, Engine, Error, Matched, NewUser, TakenReason, UserId, UserManager,
+};
 
 use crate::support::{
     self, PASSWORD, QueryLog, TestConnection, TestDb, alice, assert_matches, begin_commit, bob,
@@ -21,6 +23,7 @@ on_each_engine!(
     a_transaction_begun_as_plain_sql_is_not_committed,
     a_pooled_connection_with_an_open_transaction_is_treated_as_one,
     a_deadlock_ends_the_work_of_the_library_at_once,
+    every_other_act_leaves_the_transaction_usable_or_says_to_roll_back,
 );
 
 /// A pooled connection is lent as it is, without being taken out of its wrapper.
@@ -33,13 +36,7 @@ macro_rules! lend_a_pooled_connection {
             let prepared = db.users.prepare(alice()).unwrap();
             let created = pooled.transaction(|conn| db.users.on(conn).create_user(&prepared));
             assert!(created.unwrap().is_created());
-            assert!(
-                !db.users
-                    .on(&mut pooled)
-                    .create_user(&prepared)
-                    .unwrap()
-                    .is_created()
-            );
+            assert!(!db.users.on(&mut pooled).create_user(&prepared).unwrap().is_created());
         }
     };
 }
@@ -74,12 +71,7 @@ fn an_account_and_a_host_row_are_rolled_back_together<C: TestConnection>(db: Tes
     assert!(rolled_back.is_err());
     assert_eq!((host_rows(&db), db.count()), (0, 0));
     // `Created` was a promise until the commit; the same creation can be made once more.
-    assert!(
-        db.users
-            .create_prepared_user(&prepared)
-            .unwrap()
-            .is_created()
-    );
+    assert!(db.users.create_prepared_user(&prepared).unwrap().is_created());
 }
 
 fn a_duplicate_leaves_the_transaction_usable<C: TestConnection>(db: TestDb<C>) {
@@ -90,10 +82,7 @@ fn a_duplicate_leaves_the_transaction_usable<C: TestConnection>(db: TestDb<C>) {
         ("ALICE", "other@example.org", Matched::Username),
         ("other", "ALICE@example.org", Matched::Email),
     ] {
-        let prepared = db
-            .users
-            .prepare(NewUser::new(username, email, PASSWORD))
-            .unwrap();
+        let prepared = db.users.prepare(NewUser::new(username, email, PASSWORD)).unwrap();
         conn.transaction::<_, Error, _>(|conn| {
             insert_host_row(conn, 1)?;
             let creation = db.users.on(conn).create_user(&prepared)?;
@@ -131,23 +120,14 @@ fn a_refusal_by_a_constraint_of_the_host_leaves_the_transaction_usable<C: TestCo
     let prepared = db.users.prepare(bob()).unwrap();
     conn.transaction::<_, Error, _>(|conn| {
         insert_host_row(conn, 1)?;
-        assert_matches!(
-            db.users.on(conn).create_user(&prepared),
-            Err(Error::NotCreated(_))
-        );
+        assert_matches!(db.users.on(conn).create_user(&prepared), Err(Error::NotCreated(_)));
         insert_host_row(conn, 2)
     })
     .unwrap();
     assert_eq!((host_rows(&db), db.count()), (2, 0));
     // Outside a transaction it is the same answer, and not a conflict with somebody.
-    assert_matches!(
-        db.users.create_prepared_user(&prepared),
-        Err(Error::NotCreated(_))
-    );
-    assert_matches!(
-        db.users.on(&mut conn).create_user(&prepared),
-        Err(Error::NotCreated(_))
-    );
+    assert_matches!(db.users.create_prepared_user(&prepared), Err(Error::NotCreated(_)));
+    assert_matches!(db.users.on(&mut conn).create_user(&prepared), Err(Error::NotCreated(_)));
 }
 
 fn a_savepoint_of_the_host_can_be_rolled_back_alone<C: TestConnection>(db: TestDb<C>) {
@@ -179,10 +159,7 @@ fn the_own_account_is_found_inside_the_transaction_that_created_it<C: TestConnec
         let again = assert_matches!(accounts.create_user(&first)?, Creation::Existing(e) => e);
         assert!(again.is_same_creation());
         let other = assert_matches!(accounts.create_user(&second)?, Creation::Existing(e) => e);
-        assert_eq!(
-            (other.user_id(), other.is_same_creation()),
-            (first.id(), false)
-        );
+        assert_eq!((other.user_id(), other.is_same_creation()), (first.id(), false));
         assert!(accounts.user_by_login("alice")?.is_some());
         Ok(())
     })
@@ -194,13 +171,8 @@ fn a_winner_that_the_snapshot_cannot_see_is_found_or_the_host_must_roll_back<C: 
     db: TestDb<C>,
 ) {
     for (number, (isolation, setting)) in C::ISOLATIONS.iter().enumerate() {
-        let person = || {
-            NewUser::new(
-                format!("p{number}"),
-                format!("p{number}@a.example"),
-                PASSWORD,
-            )
-        };
+        let person =
+            || NewUser::new(format!("p{number}"), format!("p{number}@a.example"), PASSWORD);
         let prepared = db.users.prepare(person()).unwrap();
         let mut conn = db.connect();
         if !setting.is_empty() {
@@ -271,10 +243,7 @@ fn a_deadlock_ends_the_work_of_the_library_at_once<C: TestConnection>(db: TestDb
     let mut first = with_host_rows(&db);
     let mut second = db.connect();
     let log = QueryLog::of(&mut second);
-    let (alice, bob) = (
-        db.users.prepare(alice()).unwrap(),
-        db.users.prepare(bob()).unwrap(),
-    );
+    let (alice, bob) = (db.users.prepare(alice()).unwrap(), db.users.prepare(bob()).unwrap());
     let other_alice = db.users.prepare(support::alice()).unwrap();
     let other_bob = db.users.prepare(support::bob()).unwrap();
     let outcomes = std::thread::scope(|scope| {
@@ -348,20 +317,51 @@ fn one_writer_at_a_time<C: TestConnection>(db: &TestDb<C>) {
     assert_eq!(db.count(), 1);
 }
 
+fn every_other_act_leaves_the_transaction_usable_or_says_to_roll_back<C: TestConnection>(
+    db: TestDb<C>,
+) {
+    let mut conn = with_host_rows(&db);
+    let id = db.create(alice()).id();
+    conn.batch_execute(match C::ENGINE {
+        Engine::Postgres => "CREATE TABLE refers (id uuid REFERENCES account_users (id))",
+        Engine::Mysql => {
+            "CREATE TABLE refers (id BINARY(16), FOREIGN KEY (id) REFERENCES account_users (id))"
+        }
+        _ => {
+            "PRAGMA foreign_keys = ON; CREATE TABLE refers (id BLOB REFERENCES account_users (id))"
+        }
+    })
+    .unwrap();
+    conn.batch_execute("INSERT INTO refers SELECT id FROM account_users").unwrap();
+    conn.transaction::<_, Error, _>(|conn| {
+        insert_host_row(conn, 1)?;
+        assert_matches!(db.users.on(conn).delete_user(id), Err(Error::Database(_)));
+        assert_matches!(db.users.on(conn).disable_user(UserId::new()), Err(Error::UserNotFound));
+        db.users.on(conn).disable_user(id)?;
+        assert!(db.users.on(conn).user_by_id(id)?.is_some());
+        insert_host_row(conn, 2)
+    })
+    .unwrap();
+    assert_eq!(host_rows(&db), 2);
+    assert!(!db.users.user_by_id(id).unwrap().unwrap().is_active());
+
+    // A look-up that fails leaves nothing to go on with.
+    let mut conn = db.connect();
+    db.connect().batch_execute("DROP TABLE refers; DROP TABLE account_users").unwrap();
+    let failed = conn.transaction(|conn| db.users.on(conn).user_by_id(id));
+    assert_matches!(failed, Err(Error::HostMustRollBack(Some(_))));
+}
+
 /// Asserts what was sent, and nothing else, by the first words.
 fn assert_starts(statements: &[String], starts: &[&str]) {
     let same = statements.len() == starts.len()
-        && statements
-            .iter()
-            .zip(starts)
-            .all(|(statement, start)| statement.starts_with(start));
+        && statements.iter().zip(starts).all(|(statement, start)| statement.starts_with(start));
     assert!(same, "{statements:#?} are not {starts:?}");
 }
 
 fn with_host_rows<C: TestConnection>(db: &TestDb<C>) -> C {
     let mut conn = db.connect();
-    conn.batch_execute("CREATE TABLE host_rows (number INT)")
-        .unwrap();
+    conn.batch_execute("CREATE TABLE host_rows (number INT)").unwrap();
     conn
 }
 
@@ -370,8 +370,7 @@ fn insert_host_row<C: TestConnection>(conn: &mut C, number: i32) -> diesel_accou
 }
 
 fn host_rows<C: TestConnection>(db: &TestDb<C>) -> i64 {
-    db.connect()
-        .number("SELECT COUNT(*) AS number FROM host_rows")
+    db.connect().number("SELECT COUNT(*) AS number FROM host_rows")
 }
 
 /// A rule of the host's own: nobody is called bob.

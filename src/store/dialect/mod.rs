@@ -43,11 +43,11 @@ pub enum Engine {
 pub(crate) trait Dialect<C>: Backend {
     const ENGINE: Engine;
 
+    /// Whether a transaction is lost with any statement that is refused in it.
+    const REFUSAL_SPOILS_TRANSACTION: bool;
+
     /// Inserts one row. A row that is in its way is told by 0 rows or by a unique violation.
     fn insert_user(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize>;
-
-    /// The same inside a transaction of the host's, which must survive a refusal.
-    fn insert_user_in_transaction(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize>;
 
     /// [`UserQueries::holders`](super::users::UserQueries::holders) inside a transaction of the
     /// host's: it must see rows that were committed since the host's snapshot, where it can.
@@ -131,9 +131,7 @@ impl Trouble {
     where
         C: Connection<Backend: Dialect<C>>,
     {
-        Self::told_by(error, |message| {
-            C::Backend::unnamed_trouble_in_transaction(conn, message)
-        })
+        Self::told_by(error, |message| C::Backend::unnamed_trouble_in_transaction(conn, message))
     }
 
     fn told_by(error: &DieselError, unnamed: impl FnOnce(&str) -> Self) -> Self {

@@ -20,17 +20,13 @@ super::id_as_bytes!(Mysql, RealmId, UserId);
 impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
     const ENGINE: Engine = Engine::Mysql;
 
+    /// The transaction survives a violation, and would not survive a deadlock in a savepoint either.
+    const REFUSAL_SPOILS_TRANSACTION: bool = false;
+
     /// A plain INSERT. IGNORE cuts values that are too long, ON DUPLICATE KEY UPDATE reports one
     /// row whether it inserted or not, and may update a third account.
     fn insert_user(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize> {
-        diesel::insert_into(account_users::table)
-            .values(user)
-            .execute(conn)
-    }
-
-    /// No savepoint: the transaction survives a violation, and would not survive a deadlock.
-    fn insert_user_in_transaction(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize> {
-        Self::insert_user(conn, user)
+        diesel::insert_into(account_users::table).values(user).execute(conn)
     }
 
     /// A plain look-up at REPEATABLE READ does not see the winner, and FOR UPDATE deadlocks with the
@@ -155,21 +151,14 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
         )
         .get_result(conn)?;
         let mut findings = Vec::new();
-        if !server
-            .sql_mode
-            .split(',')
-            .any(|mode| mode.starts_with("STRICT_"))
-        {
+        if !server.sql_mode.split(',').any(|mode| mode.starts_with("STRICT_")) {
             findings.push(Finding::new(SchemaProblem::NotStrict, "sql_mode"));
         }
         if server.autocommit != 1 {
             findings.push(Finding::new(SchemaProblem::AutocommitOff, "autocommit"));
         }
         if server.engine.is_some_and(|engine| engine != "InnoDB") {
-            findings.push(Finding::new(
-                SchemaProblem::NotTransactional,
-                "account_users",
-            ));
+            findings.push(Finding::new(SchemaProblem::NotTransactional, "account_users"));
         }
         Ok(findings)
     }
@@ -191,8 +180,7 @@ impl<C: LoadConnection<Backend = Self>> MigrationSteps<C> for Mysql {
 
     /// In a transaction, so that the entry in the ledger is committed with `autocommit` off too.
     fn step(conn: &mut C, statement: &str) -> Result<()> {
-        conn.transaction(|conn| conn.batch_execute(statement))
-            .map_err(Error::from)
+        conn.transaction(|conn| conn.batch_execute(statement)).map_err(Error::from)
     }
 }
 

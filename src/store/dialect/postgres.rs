@@ -20,18 +20,16 @@ super::id_as_bytes!(Pg, RealmId, UserId);
 impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
     const ENGINE: Engine = Engine::Postgres;
 
+    /// PostgreSQL refuses every further statement, and answers the host's COMMIT with a silent
+    /// ROLLBACK.
+    const REFUSAL_SPOILS_TRANSACTION: bool = true;
+
     /// Without a conflict target: with one, a violation of any other unique key is still an error.
     fn insert_user(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize> {
         diesel::insert_into(account_users::table)
             .values(user)
             .on_conflict_do_nothing()
             .execute(conn)
-    }
-
-    /// In a savepoint: after any error PostgreSQL refuses every further statement, and answers the
-    /// host's COMMIT with a silent ROLLBACK.
-    fn insert_user_in_transaction(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize> {
-        conn.transaction(|conn| Self::insert_user(conn, user))
     }
 
     /// A snapshot that is too old to see the winner makes the insertion fail (40001), so that a
@@ -62,10 +60,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
         conn.transaction(|conn| {
             // The ledger must be read after the wait, whatever the host's default isolation.
             conn.batch_execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE")?;
-            conn.batch_execute(&format!(
-                "SET LOCAL lock_timeout = {}",
-                remaining_millis(until)
-            ))?;
+            conn.batch_execute(&format!("SET LOCAL lock_timeout = {}", remaining_millis(until)))?;
             let mut backoff = Backoff::until(until);
             while !try_migration_lock(conn)? {
                 if !backoff.pause() {

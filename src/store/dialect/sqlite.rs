@@ -11,7 +11,7 @@ use diesel::sqlite::{Sqlite, SqliteValue};
 use super::{Dialect, Engine, Trouble};
 use crate::error::{Error, Result};
 use crate::retry::Backoff;
-use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind};
+use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
 use crate::store::migrate::{MigrationSteps, run_pending};
 use crate::store::schema::account_users;
 use crate::store::schema::sql_types::AccountId;
@@ -21,6 +21,9 @@ use crate::user::{RealmId, UserId};
 impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
     const ENGINE: Engine = Engine::Sqlite;
 
+    /// A statement that fails is undone by itself.
+    const REFUSAL_SPOILS_TRANSACTION: bool = false;
+
     /// `ON CONFLICT DO NOTHING`, not `OR IGNORE`, which swallows other violations too. Executed and
     /// counted: with RETURNING a row may be reported although the commit failed.
     fn insert_user(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize> {
@@ -28,11 +31,6 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
             .values(user)
             .on_conflict_do_nothing()
             .execute(conn)
-    }
-
-    /// No savepoint: a statement that fails is undone by itself.
-    fn insert_user_in_transaction(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize> {
-        Self::insert_user(conn, user)
     }
 
     /// A transaction that could insert sees the latest state.
@@ -122,8 +120,14 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
         Ok(rows.into_iter().map(index).collect())
     }
 
-    fn server_findings(_: &mut C) -> QueryResult<Vec<Finding>> {
-        Ok(Vec::new())
+    /// In UTF-16, texts do not sort by their code points.
+    fn server_findings(conn: &mut C) -> QueryResult<Vec<Finding>> {
+        let encoding: EncodingRow =
+            sql_query("SELECT encoding FROM pragma_encoding").get_result(conn)?;
+        Ok(match encoding.encoding.as_str() {
+            "UTF-8" => Vec::new(),
+            _ => vec![Finding::new(SchemaProblem::NotUnicode, "encoding")],
+        })
     }
 }
 
@@ -155,13 +159,9 @@ fn is_bytewise<C: LoadConnection<Backend = Sqlite>>(
 
 /// SQLITE_BUSY and SQLITE_LOCKED, with all their extended codes.
 fn is_busy(message: &str) -> bool {
-    [
-        "database is locked",
-        "database table is locked",
-        "database schema is locked",
-    ]
-    .iter()
-    .any(|text| message.starts_with(text))
+    ["database is locked", "database table is locked", "database schema is locked"]
+        .iter()
+        .any(|text| message.starts_with(text))
 }
 
 fn is_contention(error: &diesel::result::Error) -> bool {
@@ -208,6 +208,12 @@ struct IndexRow {
     partial: i64,
     #[diesel(sql_type = BigInt)]
     bytewise: i64,
+}
+
+#[derive(QueryableByName)]
+struct EncodingRow {
+    #[diesel(sql_type = Text)]
+    encoding: String,
 }
 
 #[derive(QueryableByName)]

@@ -10,7 +10,7 @@ use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 
 mod support;
 
-use self::support::{HostConnection, Server, TestDb, assert_matches, cheap_policy};
+use self::support::{HostConnection, Server, TestDb, assert_matches, cheap_policy, id_of};
 
 /// Runs each test, a function of `TestDb<C>`, on the asynchronous connection of each engine.
 macro_rules! on_each_host {
@@ -91,11 +91,8 @@ where
     A: AsyncConnection + 'static,
     AsyncConnectionWrapper<A>: HostConnection,
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let policy = db.policy.clone();
     let alice = db.prepare("alice");
     let creation = runtime.block_on(async {
@@ -123,26 +120,17 @@ fn a_creation_is_created_then_existing<C: HostConnection>(db: TestDb<C>) {
     assert!(created.is_created());
     let again = accounts.create_user(&db.prepare("ALICE"));
     let existing = assert_matches!(again, Ok(Creation::Existing(existing)) => existing);
-    assert_eq!(existing.user_id(), created.user_id());
+    assert_eq!(existing.user_id(), id_of(&created));
     assert_eq!(existing.matched(), Matched::Both);
-    assert_eq!(
-        created.created(),
-        Some(existing.into_unauthenticated_user())
-    );
+    assert_eq!(created.created(), Some(existing.into_unauthenticated_user()));
     assert_eq!(db.count("account_users"), 1);
 }
 
 fn a_policy_that_refuses_says_what_is_taken<C: HostConnection>(db: TestDb<C>) {
     let mut conn = db.connect();
-    let policy = cheap_policy()
-        .duplicates(Duplicates::Refuse)
-        .build()
-        .unwrap();
+    let policy = cheap_policy().duplicates(Duplicates::Refuse).build().unwrap();
     let mut accounts = Accounts::new(&policy, &mut conn);
-    let id = accounts
-        .create_user(&db.prepare("alice"))
-        .unwrap()
-        .user_id();
+    let id = id_of(&accounts.create_user(&db.prepare("alice")).unwrap());
     let refused = accounts.create_user(&db.prepare("alice"));
     let taken = assert_matches!(refused, Err(Error::Taken(taken)) => taken);
     assert_eq!(taken.reason(), TakenReason::Policy);
@@ -161,10 +149,7 @@ fn a_user_is_found_by_every_look_up<C: HostConnection>(db: TestDb<C>) {
         accounts.user_by_username("ALICE").unwrap(),
         accounts.user_by_email("alice@EXAMPLE.org").unwrap(),
         accounts.user_by_login("alice").unwrap(),
-        accounts
-            .users_by_username_prefix("al", None, 9)
-            .unwrap()
-            .pop(),
+        accounts.users_by_username_prefix("al", None, 9).unwrap().pop(),
         accounts.users_by_email_prefix("al", None, 9).unwrap().pop(),
         accounts.list_users(None, 1).unwrap().pop(),
     ];
@@ -178,10 +163,7 @@ fn a_user_is_found_by_every_look_up<C: HostConnection>(db: TestDb<C>) {
 fn an_account_can_be_disabled_reserved_and_deleted<C: HostConnection>(db: TestDb<C>) {
     let mut conn = db.connect();
     let mut accounts = Accounts::new(&db.policy, &mut conn);
-    let id = accounts
-        .create_user(&db.prepare("alice"))
-        .unwrap()
-        .user_id();
+    let id = id_of(&accounts.create_user(&db.prepare("alice")).unwrap());
     accounts.disable_user(id).unwrap();
     assert!(!accounts.user_by_id(id).unwrap().unwrap().is_active());
     accounts.enable_user(id).unwrap();
@@ -202,15 +184,12 @@ fn many_creations_of_one_person_at_once_make_one_account<C: HostConnection>(db: 
                 })
             })
             .collect();
-        creations
-            .into_iter()
-            .map(|creation| creation.join().unwrap().unwrap())
-            .collect()
+        creations.into_iter().map(|creation| creation.join().unwrap().unwrap()).collect()
     });
     let created = answers.iter().filter(|answer| answer.is_created()).count();
     assert_eq!(created, 1, "{answers:?}");
-    let id = answers[0].user_id();
-    assert!(answers.iter().all(|answer| answer.user_id() == id));
+    let id = id_of(&answers[0]);
+    assert!(answers.iter().all(|answer| id_of(answer) == id));
     assert_eq!(db.count("account_users"), 1);
 }
 
@@ -245,7 +224,7 @@ fn the_account_and_the_row_of_the_host_are_rolled_back_together<C: HostConnectio
 fn a_duplicate_leaves_the_transaction_of_the_host_usable<C: HostConnection>(db: TestDb<C>) {
     let mut conn = db.connect();
     let first = Accounts::new(&db.policy, &mut conn).create_user(&db.prepare("alice"));
-    let id = first.unwrap().user_id();
+    let id = id_of(&first.unwrap());
     let (alice, bob) = (db.prepare("alice"), db.prepare("bob"));
     let creations = conn.transaction(|conn| {
         conn.batch_execute("INSERT INTO profiles VALUES (1)")?;
@@ -255,17 +234,14 @@ fn a_duplicate_leaves_the_transaction_of_the_host_usable<C: HostConnection>(db: 
         Ok::<_, Error>((existing, created))
     });
     let (existing, created) = creations.unwrap();
-    assert_eq!((existing.is_created(), existing.user_id()), (false, id));
+    assert_eq!((existing.is_created(), id_of(&existing)), (false, id));
     assert!(created.is_created());
     assert_eq!((db.count("account_users"), db.count("profiles")), (2, 2));
 }
 
 fn a_lock_that_is_not_released_in_time_is_busy<C: HostConnection>(db: TestDb<C>) {
     let alice = db.prepare("alice");
-    let policy = cheap_policy()
-        .deadline(Duration::from_millis(50))
-        .build()
-        .unwrap();
+    let policy = cheap_policy().deadline(Duration::from_millis(50)).build().unwrap();
     let mut conn = db.connect();
     conn.limit_lock_waits();
     db.while_somebody_creates(&alice, || {

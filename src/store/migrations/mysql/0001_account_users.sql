@@ -1,6 +1,7 @@
 CREATE TABLE IF NOT EXISTS account_migrations (
     version INT NOT NULL PRIMARY KEY,
     name VARCHAR(255) NOT NULL,
+    compatible_from INT NOT NULL,
     applied_at BIGINT NOT NULL
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin COMMENT = 'diesel-accounts';
 
@@ -26,7 +27,7 @@ CREATE TABLE IF NOT EXISTS account_users (
     INDEX account_users_created (realm, created_at, id) USING BTREE
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin COMMENT = 'diesel-accounts';
 
-INSERT INTO account_migrations (version, name, applied_at)
-SELECT 1, 'account_users', CAST(UNIX_TIMESTAMP() AS SIGNED) * 1000000
+INSERT INTO account_migrations (version, name, compatible_from, applied_at)
+SELECT 1, 'account_users', 1, CAST(UNIX_TIMESTAMP() AS SIGNED) * 1000000
 FROM DUAL
 WHERE NOT EXISTS (SELECT 1 FROM account_migrations WHERE version = 1);

@@ -1,6 +1,7 @@
 CREATE TABLE account_migrations (
     version integer NOT NULL PRIMARY KEY,
     name text NOT NULL,
+    compatible_from integer NOT NULL,
     applied_at bigint NOT NULL
 );
 
@@ -29,5 +30,5 @@ CREATE UNIQUE INDEX account_users_email_key ON account_users (realm, email_key);
 
 CREATE INDEX account_users_created ON account_users (realm, created_at, id);
 
-INSERT INTO account_migrations (version, name, applied_at)
-VALUES (1, 'account_users', (extract(epoch FROM now()) * 1000000)::bigint);
+INSERT INTO account_migrations (version, name, compatible_from, applied_at)
+VALUES (1, 'account_users', 1, (extract(epoch FROM now()) * 1000000)::bigint);

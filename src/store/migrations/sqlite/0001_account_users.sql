@@ -1,6 +1,7 @@
 CREATE TABLE account_migrations (
     version INTEGER NOT NULL PRIMARY KEY,
     name TEXT NOT NULL,
+    compatible_from INTEGER NOT NULL,
     applied_at INTEGER NOT NULL
 ) STRICT;
 
@@ -29,5 +30,5 @@ CREATE UNIQUE INDEX account_users_email_key ON account_users (realm, email_key);
 
 CREATE INDEX account_users_created ON account_users (realm, created_at, id);
 
-INSERT INTO account_migrations (version, name, applied_at)
-VALUES (1, 'account_users', CAST(strftime('%s', 'now') AS INTEGER) * 1000000);
+INSERT INTO account_migrations (version, name, compatible_from, applied_at)
+VALUES (1, 'account_users', 1, CAST(strftime('%s', 'now') AS INTEGER) * 1000000);

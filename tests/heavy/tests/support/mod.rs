@@ -12,8 +12,8 @@ use diesel::result::Error as DieselError;
 use diesel::sql_types::BigInt;
 use diesel::{MysqlConnection, PgConnection, SqliteConnection};
 use diesel_accounts::{
-    AccountConnection, Accounts, Argon2Cost, NewUser, PasswordRules, Policy, PolicyBuilder,
-    PreparedUser,
+    AccountConnection, Accounts, Argon2Cost, Creation, NewUser, PasswordRules, Policy,
+    PolicyBuilder, PreparedUser, UserId,
 };
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
@@ -22,6 +22,14 @@ use diesel_async::{AsyncMysqlConnection, AsyncPgConnection};
 pub(crate) type MysqlHost = AsyncConnectionWrapper<AsyncMysqlConnection>;
 pub(crate) type PostgresHost = AsyncConnectionWrapper<AsyncPgConnection>;
 pub(crate) type SqliteHost = AsyncConnectionWrapper<SyncConnectionWrapper<SqliteConnection>>;
+
+/// The account that an answer tells of, whoever made it.
+pub(crate) fn id_of(creation: &Creation) -> UserId {
+    match creation {
+        Creation::Created(user) => user.id(),
+        Creation::Existing(existing) => existing.user_id(),
+    }
+}
 
 /// An asynchronous connection as a host hands it to us.
 pub(crate) trait HostConnection: AccountConnection + Send + 'static {
@@ -79,8 +87,7 @@ impl<C: HostConnection> TestDb<C> {
         };
         let mut conn = db.connect();
         Accounts::new(&db.policy, &mut conn).migrate().unwrap();
-        conn.batch_execute("CREATE TABLE profiles (number BIGINT NOT NULL)")
-            .unwrap();
+        conn.batch_execute("CREATE TABLE profiles (number BIGINT NOT NULL)").unwrap();
         db
     }
 
@@ -96,8 +103,7 @@ impl<C: HostConnection> TestDb<C> {
 
     /// The rows of a table, as another connection sees them.
     pub(crate) fn count(&self, table: &str) -> i64 {
-        self.plain()
-            .number(&format!("SELECT COUNT(*) AS number FROM {table}"))
+        self.plain().number(&format!("SELECT COUNT(*) AS number FROM {table}"))
     }
 
     /// Does something while an open transaction has created a user, and then rolls that back.
@@ -158,9 +164,7 @@ impl HostConnection for MysqlHost {
             .unwrap()
             .batch_execute(&format!("CREATE DATABASE {name}"))
             .unwrap();
-        let (server, rest) = url
-            .split_once("/accounts?")
-            .expect("the database is `accounts`");
+        let (server, rest) = url.split_once("/accounts?").expect("the database is `accounts`");
         let plain = format!("{server}/{name}?{rest}");
         (plain.replace("unix_socket=", "socket="), plain)
     }
@@ -182,10 +186,7 @@ impl Server for MysqlHost {
     }
 
     fn count_inserting(session: i64) -> String {
-        format!(
-            "{} AND info LIKE 'INSERT INTO%'",
-            Self::count_sessions(session)
-        )
+        format!("{} AND info LIKE 'INSERT INTO%'", Self::count_sessions(session))
     }
 }
 
@@ -221,10 +222,7 @@ impl Server for PostgresHost {
     }
 
     fn count_inserting(session: i64) -> String {
-        format!(
-            "{} AND wait_event_type = 'Lock'",
-            Self::count_sessions(session)
-        )
+        format!("{} AND wait_event_type = 'Lock'", Self::count_sessions(session))
     }
 }
 
@@ -271,20 +269,12 @@ macro_rules! number {
         }
     )+};
 }
-number!(
-    MysqlConnection,
-    MysqlHost,
-    PgConnection,
-    PostgresHost,
-    SqliteConnection
-);
+number!(MysqlConnection, MysqlHost, PgConnection, PostgresHost, SqliteConnection);
 
 /// A policy whose hashes cost next to nothing, and that waits long enough for a busy machine.
 pub(crate) fn cheap_policy() -> PolicyBuilder {
     let cost = Argon2Cost::new(8, 1, 1).unwrap();
-    Policy::builder()
-        .passwords(PasswordRules::new().cost(cost))
-        .deadline(Duration::from_secs(60))
+    Policy::builder().passwords(PasswordRules::new().cost(cost)).deadline(Duration::from_secs(60))
 }
 
 pub(crate) fn new_user(name: &str) -> NewUser {
@@ -299,11 +289,7 @@ fn server_url(variable: &str) -> String {
 
 fn unique_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!(
-        "h{}_{}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    )
+    format!("h{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Asserts that a value matches a pattern, and gives what it binds.

@@ -1,0 +1,64 @@
+//! Acting on a connection that may be in a transaction of the host's.
+
+use diesel::connection::TransactionManager;
+use diesel::prelude::*;
+use diesel::result::Error as DieselError;
+
+use crate::error::{DatabaseFailure, Error, Result};
+use crate::store::AccountConnection;
+use crate::store::dialect::{Dialect, Trouble};
+
+/// How many transactions and savepoints are open.
+pub(super) fn transaction_depth<C: Connection>(conn: &mut C) -> QueryResult<u32> {
+    let status = C::TransactionManager::transaction_manager_status_mut(conn);
+    Ok(status.transaction_depth()?.map_or(0, u32::from))
+}
+
+/// Does something that writes, so that a transaction of the host's survives a refusal, or the host is
+/// told that it did not.
+pub(super) fn write<C: AccountConnection, T>(
+    conn: &mut C,
+    act: impl FnOnce(&mut C) -> QueryResult<T>,
+) -> Result<T> {
+    match transaction_depth(conn) {
+        Ok(0) => act(conn).map_err(|error| match Trouble::on(conn, &error) {
+            Trouble::Contention => Error::Busy,
+            _ => Error::from(error),
+        }),
+        Ok(_) => in_savepoint_if_needed(conn, act).map_err(|error| {
+            match Trouble::in_transaction(conn, &error) {
+                Trouble::Conflict | Trouble::Refused => Error::from(error),
+                Trouble::Contention | Trouble::Lost | Trouble::Unnamed => {
+                    Error::HostMustRollBack(Some(DatabaseFailure::new(error)))
+                }
+            }
+        }),
+        Err(broken) => Err(Error::HostMustRollBack(Some(DatabaseFailure::new(broken)))),
+    }
+}
+
+/// Does something that only reads. A reading that fails in a transaction leaves nothing to go on
+/// with: PostgreSQL refuses every further statement.
+pub(super) fn read<C: AccountConnection, T>(
+    conn: &mut C,
+    act: impl FnOnce(&mut C) -> QueryResult<T>,
+) -> Result<T> {
+    // A lost connection forgets how many were open.
+    let in_transaction = transaction_depth(conn) != Ok(0);
+    act(conn).map_err(|error| match error {
+        DieselError::DeserializationError(_) => Error::from(error),
+        _ if in_transaction => Error::HostMustRollBack(Some(DatabaseFailure::new(error))),
+        _ => Error::from(error),
+    })
+}
+
+/// Does something that may be refused, in a savepoint where the transaction would not survive it.
+pub(super) fn in_savepoint_if_needed<C: AccountConnection, T>(
+    conn: &mut C,
+    act: impl FnOnce(&mut C) -> QueryResult<T>,
+) -> QueryResult<T> {
+    match C::Backend::REFUSAL_SPOILS_TRANSACTION {
+        true => conn.transaction(act),
+        false => act(conn),
+    }
+}
