@@ -42,7 +42,8 @@
 //! 4. The host's transaction survives whatever is done in it, or the host is told at once to roll it
 //!    back.
 //! 5. Two spellings are equal, or not, on all engines alike; a username is never an email address.
-//! 6. No password, hash or text of a driver is in any `Display`, `Debug`, `source()` or query log.
+//! 6. No password and no hash is in any `Display`, `Debug`, `source()` or bound value of a query log,
+//!    and nothing that a driver said in any text of an error.
 //! 7. No connection is held while a password is hashed, and never more than one at a time.
 //! 8. No wait of the library's own is without a deadline.
 //!
@@ -53,6 +54,9 @@
 //!   [`joinable_with_account_users!`].
 //! - It bounds its own waits, not a single statement: the host sets the time-outs of its server and
 //!   driver.
+//!
+//! In the examples the database is `:memory:`, which is a database for each connection and gone with
+//! it: good for an example with a pool of one, and for nothing else.
 //!
 //! # Features
 //!
@@ -74,7 +78,8 @@
 //!
 //! The connection is of an engine whose feature is not enabled for *this* crate: add it to the
 //! features of `diesel-accounts`, beside Diesel's own. In code that is generic over the connection,
-//! the one bound to write is [`AccountConnection`].
+//! the one bound to write is [`AccountConnection`]; for a [`UserManager`], whose connections come from
+//! a pool, it is `AccountConnection + R2D2Connection + 'static`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(

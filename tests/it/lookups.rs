@@ -1,7 +1,6 @@
 //! Finding, listing and changing accounts.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use diesel_accounts::{
     Clock, EmailRules, Engine, Error, NewUser, PolicyBuilder, RealmId, TakenReason, Timestamp,
@@ -131,15 +130,12 @@ fn a_text_of_ten_megabytes_is_nobodys_at_once<C: TestConnection>(db: TestDb<C>) 
         format!("x@{}", "\u{fc}.".repeat(3_000_000)),
         " ".repeat(10_000_000),
     ] {
-        let start = Instant::now();
         assert_eq!(users.user_by_username(&long).unwrap(), None);
         assert_eq!(users.user_by_email(&long).unwrap(), None);
         assert_eq!(users.user_by_login(&long).unwrap(), None);
         assert_eq!(users.users_by_username_prefix(&long, None, 10).unwrap(), []);
         assert_eq!(users.users_by_email_prefix(&format!("a{long}"), None, 10).unwrap(), []);
         assert_eq!(users.users_by_username_prefix("a", Some(&long), 10).unwrap(), []);
-        // Normalizing them takes many times as long.
-        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     }
     let sent: Vec<_> = log.take().into_iter().filter(|sent| sent.len() > 5000).collect();
     assert_eq!(sent, [""; 0]);

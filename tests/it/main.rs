@@ -19,8 +19,11 @@ mod lookups;
 mod race;
 mod schema;
 mod secrets;
+#[cfg(all(target_os = "linux", feature = "mysql", feature = "postgres"))]
+mod servers;
 mod spellings;
 mod statements;
 mod support;
 mod transaction;
 mod trouble;
+mod trouble_of_one_engine;

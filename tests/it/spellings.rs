@@ -28,7 +28,7 @@ use Fate::{BothRefused, Different, RightRefused, Same};
 
 type Pair = (&'static str, &'static str, Fate);
 
-/// The pairs that databases judge differently, as FACTS.md measured them, and a few more.
+/// The pairs that databases judge differently, each by its collation, and a few more.
 const USERNAMES: &[Pair] = &[
     ("bob", "BOB", Same),
     ("bob", "bob ", Same),

@@ -1,14 +1,13 @@
 //! How many statements each act sends, and that no connection is held while hashing.
 
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use diesel_accounts::{Argon2Cost, Engine, Error, PasswordRules, UserManager};
+use diesel_accounts::{Argon2Cost, Clock, Engine, Error, PasswordRules, Timestamp, UserManager};
 
 use crate::support::{
-    QueryLog, TestConnection, TestDb, alice, before_statement, bob, cheap_policy, id_of,
-    on_each_engine, pool_of,
+    QueryLog, TestConnection, TestDb, alice, bob, cheap_policy, id_of, on_each_engine, pool_of,
 };
 
 on_each_engine!(
@@ -111,21 +110,38 @@ fn each_look_up_and_each_change_is_one_statement<C: TestConnection>(db: TestDb<C
     assert_kinds(&log, &["UPDATE", "UPDATE", "UPDATE", "DELETE"]);
 }
 
-/// While another thread hashes, the only connection of the pool can be had.
+/// Between the look-up before the hash and the insertion after it, the only connection can be had:
+/// the time of the creation is asked for behind the hash, and the answer waits for this thread.
 fn no_connection_is_held_while_hashing<C: TestConnection>(db: TestDb<C>) {
     let pool = pool_of::<C>(&db.url, 1);
-    let slow = PasswordRules::new().cost(Argon2Cost::new(65_536, 4, 1).unwrap());
-    let policy = cheap_policy().passwords(slow).build().unwrap();
-    let users = UserManager::with_policy(pool.clone(), policy);
-    let (looking, looked) = mpsc::channel();
-    before_statement(&mut *pool.get().unwrap(), "SELECT", move || looking.send(()).unwrap());
+    let (asking, asked) = mpsc::channel();
+    let (answer, answered) = mpsc::channel();
+    let clock = HeldClock { asking, answered: Mutex::new(answered) };
+    let users =
+        UserManager::with_policy(pool.clone(), cheap_policy().clock(clock).build().unwrap());
+    let log = QueryLog::of(&mut *pool.get().unwrap());
     let creator = thread::spawn(move || users.create_user(alice()));
-    looked.recv().unwrap();
-    // The look-up before the hash is under way: the next to get the connection must be this thread.
-    let held = pool.get().unwrap();
-    assert_eq!(db.count(), 0, "the account was inserted before the connection was given back");
-    drop(held);
+    asked.recv_timeout(Duration::from_secs(60)).expect("the hash is done");
+    let statements = log.take().into_iter().filter(|query| query.contains("account_users"));
+    assert_eq!(kinds(statements), ["SELECT"], "the look-up is done and the insertion is not");
+    drop(pool.get().expect("the connection was given back"));
+    answer.send(()).unwrap();
     assert!(creator.join().unwrap().unwrap().is_created());
+}
+
+/// Says that it was asked for the time, and tells it when it may.
+#[derive(Debug)]
+struct HeldClock {
+    asking: mpsc::Sender<()>,
+    answered: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Clock for HeldClock {
+    fn now(&self) -> Timestamp {
+        self.asking.send(()).unwrap();
+        self.answered.lock().unwrap().recv().unwrap();
+        Timestamp::now()
+    }
 }
 
 fn a_pool_of_one_suffices_for_everything<C: TestConnection>(db: TestDb<C>) {

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::{InstrumentationEvent, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
@@ -185,7 +185,11 @@ pub(crate) fn transaction_is_open<C: TestConnection>(conn: &mut C) -> bool {
 
 /// Reads the column `number` of a query's only row.
 pub(crate) trait LoadNumber {
-    fn number(&mut self, query: &str) -> i64;
+    fn try_number(&mut self, query: &str) -> QueryResult<i64>;
+
+    fn number(&mut self, query: &str) -> i64 {
+        self.try_number(query).unwrap()
+    }
 }
 
 #[derive(QueryableByName)]
@@ -197,8 +201,8 @@ struct NumberRow {
 macro_rules! load_number {
     ($connection:ty) => {
         impl LoadNumber for $connection {
-            fn number(&mut self, query: &str) -> i64 {
-                diesel::sql_query(query).get_result::<NumberRow>(self).unwrap().number
+            fn try_number(&mut self, query: &str) -> QueryResult<i64> {
+                diesel::sql_query(query).get_result::<NumberRow>(self).map(|row| row.number)
             }
         }
     };
@@ -483,6 +487,15 @@ pub(crate) fn before_statement(
             }
         }
     });
+}
+
+/// Waits until something is so; it must be so within a minute.
+pub(crate) fn wait_until(mut is_so: impl FnMut() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < patience, "what was waited for did not happen");
+        std::thread::yield_now();
+    }
 }
 
 /// Asserts that a value matches a pattern, and gives what it binds.

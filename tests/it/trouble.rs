@@ -6,16 +6,15 @@ use std::thread;
 use std::time::Duration;
 
 use diesel::connection::InstrumentationEvent;
-use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, NopErrorHandler, Pool};
 use diesel::result::Error::RollbackTransaction;
 use diesel_accounts::{
-    Accounts, Clock, Creation, Engine, Error, NewUser, Policy, PreparedUser, Timestamp, UserManager,
+    Accounts, Clock, Creation, Engine, Error, Policy, PreparedUser, Timestamp, UserManager,
 };
 
 use crate::support::{
-    PASSWORD, QueryLog, TestConnection, TestDb, alice, assert_matches, before_statement,
-    begin_commit, bob, cheap_policy, id_of, on_each_engine, on_each_server, pool_of, unique_name,
+    QueryLog, TestConnection, TestDb, alice, assert_matches, before_statement, begin_commit, bob,
+    cheap_policy, id_of, on_each_engine, on_each_server, pool_of, unique_name, wait_until,
 };
 
 on_each_engine!(
@@ -39,90 +38,6 @@ on_each_server!(
     a_connection_lost_inside_a_transaction_means_to_roll_back,
     a_server_that_stays_away_leaves_it_undetermined,
 );
-
-#[cfg(feature = "sqlite")]
-mod sqlite_only {
-    use diesel::SqliteConnection;
-    use diesel::connection::SimpleConnection;
-
-    use super::*;
-    use crate::support::LoadNumber;
-
-    #[test]
-    fn a_full_disk_is_told_and_nothing_is_half_written() {
-        let db = TestDb::<SqliteConnection>::new();
-        let mut conn = db.connect();
-        // No page more than there are.
-        conn.batch_execute("PRAGMA max_page_count = 1").unwrap();
-        let mut created = 0;
-        let error = loop {
-            let name = format!("user{created}");
-            let email = format!("{name}@{}example.org", "long.".repeat(30));
-            let prepared = db.users.prepare(NewUser::new(name, email, PASSWORD)).unwrap();
-            match db.users.on(&mut conn).create_user(&prepared) {
-                Ok(creation) => created += i64::from(creation.is_created()),
-                Err(error) => break error,
-            }
-        };
-        assert_matches!(error, Error::NotCreated(_));
-        assert_eq!(db.count(), created);
-    }
-
-    /// With RETURNING, SQLite gives out a row before the commit fails.
-    #[test]
-    fn a_commit_that_an_open_reader_prevents_is_not_created() {
-        let url = SqliteConnection::fresh_database();
-        let connect = || SqliteConnection::establish(&url).unwrap();
-        let policy = cheap_policy().deadline(Duration::from_millis(200)).build().unwrap();
-        // As Diesel opens it: with a rollback journal, and without a time-out.
-        let (mut conn, mut reader) = (connect(), connect());
-        Accounts::new(&policy, &mut conn).migrate().unwrap();
-        let prepared = policy.prepare(alice()).unwrap();
-        reader
-            .transaction::<_, Error, _>(|reader| {
-                reader.number("SELECT COUNT(*) AS number FROM account_users");
-                let answer = Accounts::new(&policy, &mut conn).create_user(&prepared);
-                assert_matches!(answer, Err(Error::Busy));
-                Ok(())
-            })
-            .unwrap();
-        assert_eq!(connect().number("SELECT COUNT(*) AS number FROM account_users"), 0);
-        assert!(Accounts::new(&policy, &mut conn).create_user(&prepared).unwrap().is_created());
-        SqliteConnection::drop_database(&url);
-    }
-}
-
-#[cfg(feature = "mysql")]
-mod mysql_only {
-    use diesel::MysqlConnection;
-    use diesel::connection::SimpleConnection;
-
-    use super::*;
-
-    #[test]
-    fn the_language_of_the_server_changes_no_answer() {
-        let db = TestDb::<MysqlConnection>::new();
-        db.create(alice());
-        let mut conn = db.connect();
-        conn.batch_execute("SET lc_messages = 'de_DE'").unwrap();
-        let prepared = db.users.prepare(alice()).unwrap();
-        assert!(!db.users.on(&mut conn).create_user(&prepared).unwrap().is_created());
-        impatient(&mut conn);
-        let policy = cheap_policy().deadline(Duration::from_millis(300)).build().unwrap();
-        let (mut holder, held) = (db.connect(), db.users.prepare(bob()).unwrap());
-        holder
-            .transaction::<_, Error, _>(|holder| {
-                let _ = db.users.on(holder).create_user(&held)?;
-                let waiting = policy.prepare(bob()).unwrap();
-                let answer = Accounts::new(&policy, &mut conn).create_user(&waiting);
-                assert_matches!(answer, Err(Error::Busy));
-                Ok(())
-            })
-            .unwrap();
-        conn.batch_execute("DROP TABLE account_users").unwrap();
-        assert_matches!(db.users.on(&mut conn).create_user(&prepared), Err(Error::NotCreated(_)));
-    }
-}
 
 fn a_server_that_is_down_is_a_failure_of_the_pool<C: TestConnection>(db: TestDb<C>) {
     let prepared = db.users.prepare(alice()).unwrap();
@@ -198,10 +113,10 @@ fn a_lock_that_is_released_in_time_is_waited_for<C: TestConnection>(db: TestDb<C
                     answer
                 });
                 // Commit only after the insertion was refused for the lock at least once.
-                while log.count_of("INSERT") < 2 {
+                wait_until(|| {
                     assert!(wait.try_recv().is_err(), "answered while the lock was held");
-                    thread::yield_now();
-                }
+                    log.count_of("INSERT") >= 2
+                });
                 Ok(waiter)
             })
             .unwrap();
@@ -228,9 +143,7 @@ fn a_winner_that_rolls_back_leaves_the_name_free<C: TestConnection>(db: TestDb<C
                     0 => users.on(conn).create_user(prepared),
                     _ => conn.transaction(|conn| users.on(conn).create_user(prepared)),
                 }));
-                while log.count_of("INSERT") < 1 {
-                    thread::yield_now();
-                }
+                wait_until(|| log.count_of("INSERT") >= 1);
                 Err(RollbackTransaction.into())
             });
             assert!(rolled_back.is_err());
@@ -454,7 +367,7 @@ fn a_server_that_stays_away_leaves_it_undetermined<C: TestConnection>(db: TestDb
 }
 
 /// Makes a connection give up on locks soon.
-fn impatient<C: TestConnection>(conn: &mut C) {
+pub(crate) fn impatient<C: TestConnection>(conn: &mut C) {
     conn.batch_execute(match C::ENGINE {
         Engine::Sqlite => "PRAGMA busy_timeout = 20",
         Engine::Postgres => "SET lock_timeout = '50ms'",
@@ -508,9 +421,7 @@ fn kill<C: TestConnection>(killer: &mut C, id: i64) {
         ),
     };
     killer.batch_execute(&kill).unwrap();
-    while killer.number(&alive) > 0 {
-        thread::yield_now();
-    }
+    wait_until(|| killer.number(&alive) == 0);
 }
 
 /// It is always the same time.

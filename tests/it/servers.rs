@@ -1,0 +1,63 @@
+//! The script that starts the servers leaves none behind, however it ends.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::support::wait_until;
+
+#[test]
+fn servers_end_with_the_command() {
+    let (mut script, folder) = start(&["true"]);
+    assert!(script.wait().unwrap().success());
+    assert_gone(&folder);
+}
+
+#[test]
+fn servers_end_when_the_script_is_interrupted_or_killed() {
+    for signal in ["INT", "TERM", "HUP", "KILL"] {
+        let (mut script, folder) = start(&["sleep", "1000"]);
+        assert!(processes_of(&folder) >= 2, "both servers run");
+        let (signal_option, id) = (format!("-{signal}"), script.id().to_string());
+        assert!(Command::new("kill").args([signal_option, id]).status().unwrap().success());
+        assert!(!script.wait().unwrap().success(), "{signal}");
+        assert_gone(&folder);
+        if signal == "KILL" {
+            // Nobody was left to do it.
+            fs::remove_dir_all(&folder).unwrap();
+        }
+    }
+}
+
+/// Starts the servers with a command, and waits until the command runs; the folder of the servers.
+fn start(command: &[&str]) -> (Child, String) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // The command says where the servers are, and becomes the real one.
+    let mut script = Command::new(root.join("scripts/with-servers"))
+        .args(["sh", "-c", "echo \"$ACCOUNTS_TEST_MYSQL_URL\"; exec \"$@\"", "sh"])
+        .args(command)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut url = String::new();
+    BufReader::new(script.stdout.take().unwrap()).read_line(&mut url).unwrap();
+    let socket = url.trim().split_once("unix_socket=").unwrap().1;
+    let folder = Path::new(socket).ancestors().nth(2).unwrap().display().to_string();
+    (script, folder)
+}
+
+/// Waits until no process has the folder in its arguments.
+fn assert_gone(folder: &str) {
+    wait_until(|| processes_of(folder) == 0);
+}
+
+fn processes_of(folder: &str) -> usize {
+    let of_folder = |process: &fs::DirEntry| {
+        fs::read(process.path().join("cmdline"))
+            .is_ok_and(|arguments| String::from_utf8_lossy(&arguments).contains(folder))
+    };
+    fs::read_dir("/proc").unwrap().flatten().filter(of_folder).count()
+}

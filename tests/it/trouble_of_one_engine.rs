@@ -1,0 +1,97 @@
+//! What goes wrong in one engine only.
+
+#[cfg(feature = "sqlite")]
+mod sqlite_only {
+    use diesel::SqliteConnection;
+    use diesel::connection::SimpleConnection;
+
+    use std::time::Duration;
+
+    use diesel::prelude::*;
+    use diesel_accounts::{Accounts, Error, NewUser};
+
+    use crate::support::{
+        LoadNumber, PASSWORD, TestConnection, TestDb, alice, assert_matches, cheap_policy,
+    };
+
+    #[test]
+    fn a_full_disk_is_told_and_nothing_is_half_written() {
+        let db = TestDb::<SqliteConnection>::new();
+        let mut conn = db.connect();
+        // No page more than there are.
+        conn.batch_execute("PRAGMA max_page_count = 1").unwrap();
+        let mut created = 0;
+        let error = loop {
+            let name = format!("user{created}");
+            let email = format!("{name}@{}example.org", "long.".repeat(30));
+            let prepared = db.users.prepare(NewUser::new(name, email, PASSWORD)).unwrap();
+            match db.users.on(&mut conn).create_user(&prepared) {
+                Ok(creation) => created += i64::from(creation.is_created()),
+                Err(error) => break error,
+            }
+        };
+        assert_matches!(error, Error::NotCreated(_));
+        assert_eq!(db.count(), created);
+    }
+
+    /// With RETURNING, SQLite gives out a row before the commit fails.
+    #[test]
+    fn a_commit_that_an_open_reader_prevents_is_not_created() {
+        let url = SqliteConnection::fresh_database();
+        let connect = || SqliteConnection::establish(&url).unwrap();
+        let policy = cheap_policy().deadline(Duration::from_millis(200)).build().unwrap();
+        // As Diesel opens it: with a rollback journal, and without a time-out.
+        let (mut conn, mut reader) = (connect(), connect());
+        Accounts::new(&policy, &mut conn).migrate().unwrap();
+        let prepared = policy.prepare(alice()).unwrap();
+        reader
+            .transaction::<_, Error, _>(|reader| {
+                reader.number("SELECT COUNT(*) AS number FROM account_users");
+                let answer = Accounts::new(&policy, &mut conn).create_user(&prepared);
+                assert_matches!(answer, Err(Error::Busy));
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(connect().number("SELECT COUNT(*) AS number FROM account_users"), 0);
+        assert!(Accounts::new(&policy, &mut conn).create_user(&prepared).unwrap().is_created());
+        SqliteConnection::drop_database(&url);
+    }
+}
+
+#[cfg(feature = "mysql")]
+mod mysql_only {
+    use diesel::MysqlConnection;
+    use diesel::connection::SimpleConnection;
+
+    use std::time::Duration;
+
+    use diesel::prelude::*;
+    use diesel_accounts::{Accounts, Error};
+
+    use crate::support::{TestDb, alice, assert_matches, bob, cheap_policy};
+    use crate::trouble::impatient;
+
+    #[test]
+    fn the_language_of_the_server_changes_no_answer() {
+        let db = TestDb::<MysqlConnection>::new();
+        db.create(alice());
+        let mut conn = db.connect();
+        conn.batch_execute("SET lc_messages = 'de_DE'").unwrap();
+        let prepared = db.users.prepare(alice()).unwrap();
+        assert!(!db.users.on(&mut conn).create_user(&prepared).unwrap().is_created());
+        impatient(&mut conn);
+        let policy = cheap_policy().deadline(Duration::from_millis(300)).build().unwrap();
+        let (mut holder, held) = (db.connect(), db.users.prepare(bob()).unwrap());
+        holder
+            .transaction::<_, Error, _>(|holder| {
+                let _ = db.users.on(holder).create_user(&held)?;
+                let waiting = policy.prepare(bob()).unwrap();
+                let answer = Accounts::new(&policy, &mut conn).create_user(&waiting);
+                assert_matches!(answer, Err(Error::Busy));
+                Ok(())
+            })
+            .unwrap();
+        conn.batch_execute("DROP TABLE account_users").unwrap();
+        assert_matches!(db.users.on(&mut conn).create_user(&prepared), Err(Error::NotCreated(_)));
+    }
+}
