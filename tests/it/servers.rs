@@ -21,6 +21,7 @@ fn servers_end_when_the_script_is_interrupted_or_killed() {
         assert!(processes_of(&folder) >= 2, "both servers run");
         let (signal_option, id) = (format!("-{signal}"), script.id().to_string());
         assert!(Command::new("kill").args([signal_option, id]).status().unwrap().success());
+        wait_until(|| script.try_wait().unwrap().is_some());
         assert!(!script.wait().unwrap().success(), "{signal}");
         assert_gone(&folder);
         if signal == "KILL" {
@@ -34,7 +35,10 @@ fn servers_end_when_the_script_is_interrupted_or_killed() {
 fn start(command: &[&str]) -> (Child, String) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     // The command says where the servers are, and becomes the real one.
-    let mut script = Command::new(root.join("scripts/with-servers"))
+    // A shell that was started in the background ignores interrupts, and so would all below it.
+    let mut script = Command::new("env")
+        .arg("--default-signal=HUP,INT,TERM")
+        .arg(root.join("scripts/with-servers"))
         .args(["sh", "-c", "echo \"$ACCOUNTS_TEST_MYSQL_URL\"; exec \"$@\"", "sh"])
         .args(command)
         .stdin(Stdio::null())
