@@ -283,13 +283,20 @@ fn decide_own(
     same_person: bool,
     unanswered: Option<Timestamp>,
 ) -> Verdict {
+    if !same_person {
+        return Verdict::Refused(Error::IdReused { id: claim.id });
+    }
+    if user.state == UserState::Reserved {
+        return Verdict::Refused(Error::Taken(Taken {
+            username_holder: claim.username_key.map(|_| user.id),
+            email_holder: claim.email_key.map(|_| user.id),
+            reason: TakenReason::Reserved,
+        }));
+    }
     // The row has the time of this call, so an earlier try of this call made it. An earlier *call*
     // with the same id would have another time, and has heard `Created` or will ask again itself.
     if unanswered == Some(user.created_at) {
         return Verdict::Answer(Creation::Created(user));
-    }
-    if !same_person || user.state == UserState::Reserved {
-        return Verdict::Refused(Error::IdReused { id: claim.id });
     }
     let matched = match (claim.username_key, claim.email_key) {
         (Some(_), None) => Matched::Username,

@@ -59,8 +59,8 @@ pub enum Error {
     #[error("{0}")]
     Taken(Taken),
 
-    /// The id that the caller gave belongs to an account with another username or email, of another
-    /// realm, or deleted and reserved.
+    /// The id that the caller gave belongs to an account with another username or email, or of
+    /// another realm.
     #[error("the user id belongs to another account")]
     #[non_exhaustive]
     IdReused {
@@ -134,7 +134,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same call may well succeed a little later, on a connection of its own.
+    /// Whether the same call may well succeed a little later, on a connection of its own. Bound the
+    /// retries: inside a transaction some permanent causes cannot be told from passing ones.
     ///
     /// True for [`Busy`](Self::Busy), [`Pool`](Self::Pool), [`Undetermined`](Self::Undetermined)
     /// (with the same id) and [`HostMustRollBack`](Self::HostMustRollBack) (with the whole

@@ -489,6 +489,16 @@ pub(crate) fn before_statement(
     });
 }
 
+/// Makes a connection give up on locks soon.
+pub(crate) fn impatient<C: TestConnection>(conn: &mut C) {
+    conn.batch_execute(match C::ENGINE {
+        Engine::Sqlite => "PRAGMA busy_timeout = 20",
+        Engine::Postgres => "SET lock_timeout = '50ms'",
+        _ => "SET innodb_lock_wait_timeout = 1",
+    })
+    .unwrap();
+}
+
 /// Waits until something is so; it must be so within a minute.
 pub(crate) fn wait_until(mut is_so: impl FnMut() -> bool) {
     let patience = Instant::now() + Duration::from_secs(60);

@@ -8,7 +8,7 @@ use diesel_accounts::{
 
 use crate::support::{
     self, PASSWORD, QueryLog, TestConnection, TestDb, alice, assert_matches, begin_commit, bob,
-    on_each_engine, pool_of,
+    on_each_engine, on_each_server, pool_of,
 };
 
 on_each_engine!(
@@ -25,6 +25,9 @@ on_each_engine!(
     a_deadlock_ends_the_work_of_the_library_at_once,
     every_other_act_leaves_the_transaction_usable_or_says_to_roll_back,
 );
+
+// SQLite has one writer at a time, whatever it does.
+on_each_server!(strangers_can_register_while_a_host_has_met_an_existing_account);
 
 /// A pooled connection is lent as it is, without being taken out of its wrapper.
 macro_rules! lend_a_pooled_connection {
@@ -315,6 +318,31 @@ fn one_writer_at_a_time<C: TestConnection>(db: &TestDb<C>) {
     assert_matches!(outcome, Err(Error::HostMustRollBack(_)));
     assert_starts(&log.take_all(), &["INSERT", "rollback 1", "ROLLBACK"]);
     assert_eq!(db.count(), 1);
+}
+
+/// The look-up of a loser must not lock what everybody else needs.
+fn strangers_can_register_while_a_host_has_met_an_existing_account<C: TestConnection>(
+    db: TestDb<C>,
+) {
+    db.create(alice());
+    let duplicate = db.users.prepare(alice()).unwrap();
+    for (number, (isolation, setting)) in C::ISOLATIONS.iter().enumerate() {
+        let (mut host, mut stranger) = (db.connect(), db.connect());
+        support::impatient(&mut stranger);
+        if !setting.is_empty() {
+            host.batch_execute(setting).unwrap();
+        }
+        let name = format!("stranger{number}");
+        let new_user = NewUser::new(&*name, format!("{name}@example.org"), PASSWORD);
+        let new_user = db.users.prepare(new_user).unwrap();
+        begin_commit(&mut host, isolation, |host| {
+            assert_matches!(db.users.on(host).create_user(&duplicate)?, Creation::Existing(_));
+            let answer = stranger.transaction(|conn| db.users.on(conn).create_user(&new_user));
+            assert!(answer.unwrap().is_created(), "{isolation} {setting}");
+            Ok(())
+        })
+        .unwrap();
+    }
 }
 
 fn every_other_act_leaves_the_transaction_usable_or_says_to_roll_back<C: TestConnection>(

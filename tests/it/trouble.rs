@@ -14,7 +14,8 @@ use diesel_accounts::{
 
 use crate::support::{
     QueryLog, TestConnection, TestDb, alice, assert_matches, before_statement, begin_commit, bob,
-    cheap_policy, id_of, on_each_engine, on_each_server, pool_of, unique_name, wait_until,
+    cheap_policy, id_of, impatient, on_each_engine, on_each_server, pool_of, unique_name,
+    wait_until,
 };
 
 on_each_engine!(
@@ -364,16 +365,6 @@ fn a_server_that_stays_away_leaves_it_undetermined<C: TestConnection>(db: TestDb
     let answer = users.create_prepared_user(&prepared);
     assert_matches!(answer, Err(Error::Undetermined { id, .. }) if id == prepared.id());
     assert!(db.users.create_prepared_user(&prepared).unwrap().is_created());
-}
-
-/// Makes a connection give up on locks soon.
-pub(crate) fn impatient<C: TestConnection>(conn: &mut C) {
-    conn.batch_execute(match C::ENGINE {
-        Engine::Sqlite => "PRAGMA busy_timeout = 20",
-        Engine::Postgres => "SET lock_timeout = '50ms'",
-        _ => "SET innodb_lock_wait_timeout = 1",
-    })
-    .unwrap();
 }
 
 /// Has the server end the connection just before it sends a statement.

@@ -68,8 +68,7 @@ mod mysql_only {
     use diesel::prelude::*;
     use diesel_accounts::{Accounts, Error};
 
-    use crate::support::{TestDb, alice, assert_matches, bob, cheap_policy};
-    use crate::trouble::impatient;
+    use crate::support::{TestDb, alice, assert_matches, bob, cheap_policy, impatient};
 
     #[test]
     fn the_language_of_the_server_changes_no_answer() {

@@ -30,13 +30,21 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
     }
 
     /// A plain look-up at REPEATABLE READ does not see the winner, and FOR UPDATE deadlocks with the
-    /// other losers. Three look-ups, for a locking OR over a small table locks every row of it.
+    /// other losers. Separate look-ups, for a locking OR over a small table locks every row of it.
+    ///
+    /// The id is looked up with a lock only if nobody has a key, so that it is the id that somebody
+    /// has: an absent one would lock the end of the primary key, where all new ids go, against
+    /// everybody until the host is done.
     fn holders_in_transaction(conn: &mut C, claim: &Claim<'_>) -> QueryResult<Vec<UserRow>> {
-        let mut rows: Vec<UserRow> = InShareMode(by_id!(claim.id)).load(conn)?;
         let by_username = by_key!(account_users::username_key, claim.realm, claim.username_key);
-        rows.extend(InShareMode(by_username).load::<UserRow>(conn)?);
+        let mut rows: Vec<UserRow> = InShareMode(by_username).load(conn)?;
         let by_email = by_key!(account_users::email_key, claim.realm, claim.email_key);
         rows.extend(InShareMode(by_email).load::<UserRow>(conn)?);
+        let by_id = by_id!(claim.id);
+        rows.extend(match rows.is_empty() {
+            true => InShareMode(by_id).load::<UserRow>(conn)?,
+            false => by_id.load::<UserRow>(conn)?,
+        });
         Ok(rows)
     }
 
