@@ -81,10 +81,10 @@ pub enum Error {
 
     /// The database refuses the account as a duplicate, and there is no duplicate to be found.
     ///
-    /// A policy for row-level security hides it, a trigger of the host's swallows the insertion, a
-    /// unique index of the host's refuses it ([`UserManager::check`](crate::UserManager::check) tells
-    /// of these but for triggers), or somebody made and deleted it again and again. It was not
-    /// created.
+    /// Row-level security hides it, a unique index of the host's refuses it, an exclusion
+    /// constraint or a trigger of the host's stops the insertion, or somebody made and deleted it again and
+    /// again. [`UserManager::check`](crate::UserManager::check) tells of the first two causes. It was
+    /// not created.
     #[error("the database reports a conflict with an account that cannot be seen")]
     HiddenConflict,
 
