@@ -31,6 +31,17 @@ fn servers_end_when_the_script_is_interrupted_or_killed() {
     }
 }
 
+/// Neither does a command that will not be asked.
+#[test]
+fn servers_end_although_the_command_ignores_signals() {
+    let stubborn = "trap '' HUP INT TERM; while true; do sleep 1; done";
+    let (mut script, folder) = start(&["sh", "-c", stubborn]);
+    let id = script.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    wait_until(|| script.try_wait().unwrap().is_some());
+    assert_gone(&folder);
+}
+
 /// Starts the servers with a command, and waits until the command runs; the folder of the servers.
 fn start(command: &[&str]) -> (Child, String) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
