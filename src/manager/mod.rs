@@ -6,12 +6,13 @@ use std::time::Instant;
 use diesel::r2d2::{ConnectionManager, R2D2Connection};
 use r2d2::{Pool, PooledConnection};
 
-use crate::accounts::{Accounts, UserCursor};
+use crate::accounts::{Accounts, UserCursor, mark_lost};
 use crate::error::{Error, PoolFailure, Result};
 use crate::new_user::{NewUser, PreparedUser};
 use crate::policy::Policy;
 use crate::store::AccountConnection;
 use crate::store::check::SchemaReport;
+use crate::store::dialect::Trouble;
 use crate::user::{RealmId, User, UserId};
 
 mod create;
@@ -113,7 +114,7 @@ where
     ///
     /// As [`Accounts::migrate`], and [`Error::Pool`].
     pub fn migrate(&self) -> Result<()> {
-        self.on(&mut *self.connection()?).migrate()
+        self.act(|accounts| accounts.migrate())
     }
 
     /// [`Accounts::check`] on a pooled connection.
@@ -122,7 +123,7 @@ where
     ///
     /// As [`Accounts::check`], and [`Error::Pool`].
     pub fn check(&self) -> Result<SchemaReport> {
-        self.on(&mut *self.connection()?).check()
+        self.act(|accounts| accounts.check())
     }
 
     /// [`Accounts::user_by_id`] on a pooled connection.
@@ -131,7 +132,7 @@ where
     ///
     /// As [`Accounts::user_by_id`], and [`Error::Pool`].
     pub fn user_by_id(&self, id: UserId) -> Result<Option<User>> {
-        self.on(&mut *self.connection()?).user_by_id(id)
+        self.act(|accounts| accounts.user_by_id(id))
     }
 
     /// [`Accounts::user_by_username`] on a pooled connection.
@@ -140,7 +141,7 @@ where
     ///
     /// As [`Accounts::user_by_username`], and [`Error::Pool`].
     pub fn user_by_username(&self, username: &str) -> Result<Option<User>> {
-        self.on(&mut *self.connection()?).user_by_username(username)
+        self.act(|accounts| accounts.user_by_username(username))
     }
 
     /// [`Accounts::user_by_email`] on a pooled connection.
@@ -149,7 +150,7 @@ where
     ///
     /// As [`Accounts::user_by_email`], and [`Error::Pool`].
     pub fn user_by_email(&self, email: &str) -> Result<Option<User>> {
-        self.on(&mut *self.connection()?).user_by_email(email)
+        self.act(|accounts| accounts.user_by_email(email))
     }
 
     /// [`Accounts::user_by_login`] on a pooled connection.
@@ -158,7 +159,7 @@ where
     ///
     /// As [`Accounts::user_by_login`], and [`Error::Pool`].
     pub fn user_by_login(&self, login: &str) -> Result<Option<User>> {
-        self.on(&mut *self.connection()?).user_by_login(login)
+        self.act(|accounts| accounts.user_by_login(login))
     }
 
     /// [`Accounts::list_users`] on a pooled connection.
@@ -167,7 +168,7 @@ where
     ///
     /// As [`Accounts::list_users`], and [`Error::Pool`].
     pub fn list_users(&self, after: Option<UserCursor>, limit: u32) -> Result<Vec<User>> {
-        self.on(&mut *self.connection()?).list_users(after, limit)
+        self.act(|accounts| accounts.list_users(after, limit))
     }
 
     /// [`Accounts::users_by_username_prefix`] on a pooled connection.
@@ -181,7 +182,7 @@ where
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<User>> {
-        self.on(&mut *self.connection()?).users_by_username_prefix(prefix, after, limit)
+        self.act(|accounts| accounts.users_by_username_prefix(prefix, after, limit))
     }
 
     /// [`Accounts::users_by_email_prefix`] on a pooled connection.
@@ -195,7 +196,7 @@ where
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<User>> {
-        self.on(&mut *self.connection()?).users_by_email_prefix(prefix, after, limit)
+        self.act(|accounts| accounts.users_by_email_prefix(prefix, after, limit))
     }
 
     /// [`Accounts::disable_user`] on a pooled connection.
@@ -204,7 +205,7 @@ where
     ///
     /// As [`Accounts::disable_user`], and [`Error::Pool`].
     pub fn disable_user(&self, id: UserId) -> Result<()> {
-        self.on(&mut *self.connection()?).disable_user(id)
+        self.act(|accounts| accounts.disable_user(id))
     }
 
     /// [`Accounts::enable_user`] on a pooled connection.
@@ -213,7 +214,7 @@ where
     ///
     /// As [`Accounts::enable_user`], and [`Error::Pool`].
     pub fn enable_user(&self, id: UserId) -> Result<()> {
-        self.on(&mut *self.connection()?).enable_user(id)
+        self.act(|accounts| accounts.enable_user(id))
     }
 
     /// [`Accounts::reserve_user`] on a pooled connection.
@@ -222,7 +223,7 @@ where
     ///
     /// As [`Accounts::reserve_user`], and [`Error::Pool`].
     pub fn reserve_user(&self, id: UserId) -> Result<()> {
-        self.on(&mut *self.connection()?).reserve_user(id)
+        self.act(|accounts| accounts.reserve_user(id))
     }
 
     /// [`Accounts::delete_user`] on a pooled connection.
@@ -231,11 +232,19 @@ where
     ///
     /// As [`Accounts::delete_user`], and [`Error::Pool`].
     pub fn delete_user(&self, id: UserId) -> Result<()> {
-        self.on(&mut *self.connection()?).delete_user(id)
+        self.act(|accounts| accounts.delete_user(id))
     }
 
-    fn connection(&self) -> Result<PooledConnection<ConnectionManager<C>>> {
-        self.connection_until(Instant::now() + self.policy.deadline())
+    /// Does one thing on a pooled connection, which nobody gets again if it was lost meanwhile.
+    fn act<T>(&self, act: impl FnOnce(&mut Accounts<'_, C>) -> Result<T>) -> Result<T> {
+        let mut conn = self.connection_until(Instant::now() + self.policy.deadline())?;
+        let result = act(&mut self.on(&mut *conn));
+        if let Err(Error::Database(failure)) = &result {
+            if Trouble::on(&mut *conn, failure.diesel_error()) == Trouble::Lost {
+                mark_lost(&mut *conn);
+            }
+        }
+        result
     }
 
     /// A connection, waited for no longer than the host's pool is set to wait.

@@ -32,6 +32,7 @@ on_each_engine!(
 
 on_each_server!(
     a_lost_connection_from_the_pool_is_replaced,
+    a_pooled_connection_lost_in_a_look_up_is_not_used_again,
     a_lost_lent_connection_is_undetermined_and_the_same_id_settles_it,
     a_row_that_landed_although_its_answer_was_lost_is_created,
     a_conflict_that_nobody_could_look_up_is_undetermined,
@@ -264,6 +265,23 @@ fn a_lost_connection_from_the_pool_is_replaced<C: TestConnection>(db: TestDb<C>)
     assert!(!users.create_user(alice()).unwrap().is_created());
     assert_eq!(db.count(), 2);
     assert_eq!(pool.state().connections, 1);
+}
+
+/// Even where the pool tries no connection before it lends it.
+fn a_pooled_connection_lost_in_a_look_up_is_not_used_again<C: TestConnection>(db: TestDb<C>) {
+    let user = db.create(alice());
+    let pool = Pool::builder()
+        .max_size(1)
+        .test_on_check_out(false)
+        .build(ConnectionManager::<C>::new(&db.url))
+        .unwrap();
+    let users = UserManager::with_policy(pool.clone(), db.users.policy().clone());
+    kill_before(&db, &mut *pool.get().unwrap(), "SELECT");
+    assert_matches!(users.user_by_id(user.id()), Err(Error::Database(_)));
+    assert_eq!(users.user_by_id(user.id()).unwrap(), Some(user.clone()));
+    kill_before(&db, &mut *pool.get().unwrap(), "UPDATE");
+    assert_matches!(users.disable_user(user.id()), Err(Error::Database(_)));
+    users.disable_user(user.id()).unwrap();
 }
 
 fn a_lost_lent_connection_is_undetermined_and_the_same_id_settles_it<C: TestConnection>(
