@@ -81,9 +81,9 @@ pub enum Error {
 
     /// The database refuses the account as a duplicate, and there is no duplicate to be found.
     ///
-    /// Row-level security hides it, a unique index of the host's refuses it, an exclusion
-    /// constraint or a trigger of the host's stops the insertion, or somebody made and deleted it again and
-    /// again. [`UserManager::check`](crate::UserManager::check) tells of the first two causes. It was
+    /// Row-level security hides it, a unique index, an exclusion constraint or a trigger of the
+    /// host's stops the insertion, or somebody made and deleted it again and again.
+    /// [`UserManager::check`](crate::UserManager::check) tells of all of these but the last. It was
     /// not created.
     #[error("the database reports a conflict with an account that cannot be seen")]
     HiddenConflict,

@@ -70,7 +70,10 @@ impl Finding {
     /// Whether everything works all the same.
     #[must_use]
     pub fn is_warning(&self) -> bool {
-        matches!(self.problem, SchemaProblem::RowSecurity | SchemaProblem::SchemaNewer)
+        matches!(
+            self.problem,
+            SchemaProblem::HostTrigger | SchemaProblem::RowSecurity | SchemaProblem::SchemaNewer
+        )
     }
 }
 
@@ -101,10 +104,16 @@ pub enum SchemaProblem {
     AutocommitOff,
     /// The column cannot hold all that validation lets through.
     ColumnTooShort,
-    /// A unique index of the host's: it refuses accounts, and no look-up of ours finds out why.
+    /// The column takes no absent value, and the library leaves it absent.
+    ColumnRequired,
+    /// A unique index of the host's, or an exclusion constraint: it refuses accounts, and no look-up
+    /// of ours finds out why.
     ExtraUniqueIndex,
     /// The table belongs to another program.
     ForeignTable,
+    /// A trigger or a rewrite rule of the host's, which may stop accounts from being written. A
+    /// warning.
+    HostTrigger,
     /// The unique index is checked at the end of the transaction.
     IndexDeferrable,
     /// The index is not a B-tree.
@@ -148,8 +157,10 @@ impl fmt::Display for SchemaProblem {
         f.write_str(match self {
             Self::AutocommitOff => "is off, so that writes are not committed",
             Self::ColumnTooShort => "is too short for all valid values",
+            Self::ColumnRequired => "must have a value, and the library gives it none",
             Self::ExtraUniqueIndex => "another unique index refuses accounts",
             Self::ForeignTable => "belongs to another program",
+            Self::HostTrigger => "is a trigger or rule, which can stop accounts from being written",
             Self::IndexDeferrable => "the unique index is deferrable",
             Self::IndexNotBtree => "the unique index is not a B-tree",
             Self::IndexNotUnique => "the index is not unique",
@@ -182,6 +193,8 @@ pub(crate) struct FoundColumn {
     pub(crate) length: Option<i64>,
     pub(crate) bytewise: bool,
     pub(crate) unicode: bool,
+    /// Whether a row without a value for it is refused.
+    pub(crate) required: bool,
 }
 
 /// What a column holds.
@@ -206,6 +219,8 @@ pub(crate) enum Kind {
 pub(crate) struct FoundIndex {
     pub(crate) columns: Vec<String>,
     pub(crate) unique: bool,
+    /// Whether it is that of an exclusion constraint.
+    pub(crate) excludes: bool,
     pub(crate) btree: bool,
     pub(crate) immediate: bool,
     pub(crate) whole: bool,
@@ -263,8 +278,13 @@ fn check_columns(found: &[FoundColumn], findings: &mut Vec<Finding>) -> bool {
             (long_enough, SchemaProblem::ColumnTooShort),
             (column.bytewise || kind != Kind::Key, SchemaProblem::WrongCollation),
             (column.unicode || !of_people, SchemaProblem::NotUnicode),
+            (!column.required || !OPTIONAL_COLUMNS.contains(&name), SchemaProblem::ColumnRequired),
         ]);
         findings.extend(problems.map(|problem| Finding::new(problem, name)));
+    }
+    let is_ours = |name: &str| COLUMNS.iter().any(|(ours, ..)| *ours == name);
+    for column in found.iter().filter(|column| column.required && !is_ours(&column.name)) {
+        findings.push(Finding::new(SchemaProblem::ColumnRequired, &*column.name));
     }
     complete
 }
@@ -296,11 +316,12 @@ fn check_indexes(found: &[FoundIndex], findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether the index refuses accounts that ours would not: it does not, if it has all columns of a
-/// unique index of ours.
+/// Whether the index refuses accounts that ours would not: a unique one does not, if it has all
+/// columns of one of ours.
 fn refuses_more(index: &FoundIndex) -> bool {
     let has = |column: &&str| index.columns.iter().any(|found| found == column);
-    index.unique && !UNIQUE_INDEXES.iter().any(|ours| ours.iter().all(has))
+    let includes_ours = UNIQUE_INDEXES.iter().any(|ours| ours.iter().all(has));
+    index.excludes || index.unique && !includes_ours
 }
 
 fn index_problems(index: &FoundIndex) -> Vec<SchemaProblem> {
@@ -333,6 +354,18 @@ const COLUMNS: [(&str, Kind, i64); 16] = [
     ("updated_at", Kind::Big, 0),
     ("password_changed_at", Kind::Big, 0),
     ("last_sign_in_at", Kind::Big, 0),
+];
+
+/// Those that have no value in some accounts.
+const OPTIONAL_COLUMNS: [&str; 8] = [
+    "username",
+    "username_key",
+    "email",
+    "email_key",
+    "email_verified_at",
+    "password_hash",
+    "password_changed_at",
+    "last_sign_in_at",
 ];
 
 const UNIQUE_INDEXES: [&[&str]; 3] = [&["id"], &["realm", "username_key"], &["realm", "email_key"]];

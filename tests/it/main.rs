@@ -18,6 +18,7 @@ mod examples;
 mod lookups;
 mod race;
 mod schema;
+mod schema_damages;
 mod secrets;
 #[cfg(all(target_os = "linux", feature = "mysql", feature = "postgres"))]
 mod servers;

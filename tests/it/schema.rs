@@ -25,10 +25,10 @@ on_each_engine!(
     a_newer_schema_is_a_warning_and_is_left_as_it_is,
     a_schema_that_is_not_in_the_ledger_is_older,
     an_empty_database_misses_the_table,
-    each_kind_of_damage_is_found,
     keys_of_another_version_are_found,
     a_column_of_a_type_that_cannot_be_read_is_found,
     an_id_of_another_type_is_found,
+    a_column_of_the_hosts_that_must_have_a_value_is_found,
     another_unique_index_is_found,
 );
 
@@ -228,23 +228,6 @@ fn an_empty_database_misses_the_table<C: TestConnection>(_: TestDb<C>) {
     assert_eq!(report.to_string(), "problem: account_users: is missing\n");
 }
 
-fn each_kind_of_damage_is_found<C: TestConnection>(_: TestDb<C>) {
-    let mut faults = Vec::new();
-    for (damage, expected) in damages(C::ENGINE) {
-        let db = TestDb::<C>::new();
-        db.connect().batch_execute(&damage).unwrap();
-        let report = db.users.check().unwrap();
-        let found = problems(&report);
-        let is_warning = expected.iter().all(|(problem, _)| {
-            [SchemaProblem::RowSecurity, SchemaProblem::SchemaNewer].contains(problem)
-        });
-        if found != expected || report.is_sound() != is_warning {
-            faults.push(format!("{damage}: {found:?}, not {expected:?}"));
-        }
-    }
-    assert!(faults.is_empty(), "{faults:#?}");
-}
-
 fn keys_of_another_version_are_found<C: TestConnection>(db: TestDb<C>) {
     db.create(alice());
     let id = db.create(bob()).id();
@@ -293,6 +276,17 @@ fn an_id_of_another_type_is_found<C: TestConnection>(_: TestDb<C>) {
     assert!(problems(&report).contains(&(SchemaProblem::WrongType, "id")), "{report}");
 }
 
+fn a_column_of_the_hosts_that_must_have_a_value_is_found<C: TestConnection>(_: TestDb<C>) {
+    let db = TestDb::<C>::empty();
+    let sql =
+        changed_schema::<C>(("    created_at ", "    tenant INTEGER NOT NULL,\n    created_at "));
+    db.connect().batch_execute(&sql).unwrap();
+    let report = db.users.check().unwrap();
+    assert_matches!(db.users.create_user(alice()), Err(Error::NotCreated(_)));
+    assert_eq!(problems(&report), [(SchemaProblem::ColumnRequired, "tenant")]);
+    assert!(!report.is_sound());
+}
+
 /// An index of the host's that refuses what no key of ours is in the way of.
 fn another_unique_index_is_found<C: TestConnection>(db: TestDb<C>) {
     db.connect()
@@ -304,224 +298,8 @@ fn another_unique_index_is_found<C: TestConnection>(db: TestDb<C>) {
     assert!(!report.is_sound(), "the cause of it is not told");
 }
 
-type Damage = (String, Vec<(SchemaProblem, &'static str)>);
-
-const USERNAME_INDEX: &str = "realm, username_key";
-const EMAIL_INDEX: &str = "realm, email_key";
-
-/// Statements that damage a sound schema, and what is to be found then.
-fn damages(engine: Engine) -> Vec<Damage> {
-    use SchemaProblem::{
-        ForeignTable, IndexNotUnique, MissingColumn, MissingIndex, MissingTable, SchemaNewer,
-        SchemaTooNew,
-    };
-    let drop_index = |name: &str| match engine {
-        Engine::Mysql => format!("DROP INDEX {name} ON account_users; "),
-        _ => format!("DROP INDEX {name}; "),
-    };
-    let without_username_index = drop_index("account_users_username_key");
-    let mut damages = vec![
-        ("DROP TABLE account_users".to_owned(), vec![(MissingTable, "account_users")]),
-        (
-            "ALTER TABLE account_users DROP COLUMN last_sign_in_at".to_owned(),
-            vec![(MissingColumn, "last_sign_in_at")],
-        ),
-        (
-            "ALTER TABLE account_users DROP COLUMN email_key_version; \
-             ALTER TABLE account_users DROP COLUMN password_hash"
-                .to_owned(),
-            vec![(MissingColumn, "email_key_version"), (MissingColumn, "password_hash")],
-        ),
-        (without_username_index.clone(), vec![(MissingIndex, USERNAME_INDEX)]),
-        (drop_index("account_users_email_key"), vec![(MissingIndex, EMAIL_INDEX)]),
-        (drop_index("account_users_created"), vec![(MissingIndex, "realm, created_at, id")]),
-        (
-            format!(
-                "{without_username_index} CREATE INDEX i ON account_users (realm, username_key)"
-            ),
-            vec![(IndexNotUnique, USERNAME_INDEX)],
-        ),
-        (
-            // Unique in a realm and a state is not unique in a realm.
-            format!(
-                "{without_username_index} \
-                 CREATE UNIQUE INDEX i ON account_users (realm, username_key, state)"
-            ),
-            vec![(MissingIndex, USERNAME_INDEX)],
-        ),
-        (
-            "INSERT INTO account_migrations VALUES (2, 'x', 1, 0)".to_owned(),
-            vec![(SchemaNewer, "account_migrations")],
-        ),
-        (
-            "INSERT INTO account_migrations VALUES (2, 'x', 2, 0)".to_owned(),
-            vec![(SchemaTooNew, "account_migrations")],
-        ),
-        (
-            "UPDATE account_migrations SET name = 'x'".to_owned(),
-            vec![(ForeignTable, "account_migrations")],
-        ),
-    ];
-    let more = match engine {
-        Engine::Mysql => mysql_damages(),
-        Engine::Postgres => postgres_damages(),
-        _ => sqlite_damages(),
-    };
-    damages.extend(more.into_iter().map(|(template, found)| {
-        let damage = template.replace("DROP_USERNAME_INDEX", &without_username_index);
-        (damage, found)
-    }));
-    damages
-}
-
-fn mysql_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)> {
-    use SchemaProblem::{
-        ColumnTooShort, IndexNotBtree, IndexPartial, NotTransactional, NotUnicode, WrongCollation,
-        WrongType,
-    };
-    vec![
-        (
-            "DROP_USERNAME_INDEX ALTER TABLE account_users \
-             MODIFY username_key TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin, \
-             ADD UNIQUE INDEX i (realm, username_key)",
-            vec![(IndexNotBtree, USERNAME_INDEX)],
-        ),
-        (
-            "DROP_USERNAME_INDEX ALTER TABLE account_users MODIFY username_key VARBINARY(4000), \
-             ADD UNIQUE INDEX i (realm, username_key)",
-            vec![(IndexNotBtree, USERNAME_INDEX)],
-        ),
-        (
-            "DROP_USERNAME_INDEX \
-             CREATE UNIQUE INDEX i ON account_users (realm, username_key(10))",
-            vec![(IndexPartial, USERNAME_INDEX)],
-        ),
-        (
-            "ALTER TABLE account_users MODIFY username_key VARBINARY(399)",
-            vec![(ColumnTooShort, "username_key")],
-        ),
-        ("ALTER TABLE account_users MODIFY email VARCHAR(100)", vec![(ColumnTooShort, "email")]),
-        (
-            "ALTER TABLE account_users MODIFY username_key VARCHAR(400)",
-            vec![(WrongCollation, "username_key")],
-        ),
-        (
-            "ALTER TABLE account_users MODIFY email_key VARCHAR(254) COLLATE utf8mb4_general_ci",
-            vec![(WrongCollation, "email_key")],
-        ),
-        (
-            "ALTER TABLE account_users MODIFY email_key VARCHAR(254) COLLATE utf8mb4_nopad_bin",
-            vec![],
-        ),
-        (
-            "ALTER TABLE account_users MODIFY username VARCHAR(512) CHARACTER SET latin1",
-            vec![(NotUnicode, "username")],
-        ),
-        (
-            "ALTER TABLE account_users MODIFY email VARCHAR(254) CHARACTER SET utf8mb3",
-            vec![(NotUnicode, "email")],
-        ),
-        (
-            "ALTER TABLE account_users MODIFY realm VARBINARY(16) NOT NULL",
-            vec![(WrongType, "realm")],
-        ),
-        ("ALTER TABLE account_users ENGINE = Aria", vec![(NotTransactional, "account_users")]),
-        (
-            "ALTER TABLE account_users MODIFY email_key VARBINARY(254), ENGINE = MyISAM",
-            vec![(NotTransactional, "account_users")],
-        ),
-    ]
-}
-
-fn postgres_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)> {
-    use SchemaProblem::{
-        ColumnTooShort, ExtraUniqueIndex, IndexDeferrable, IndexNotBtree, IndexNotUnique,
-        IndexPartial, MissingIndex, RowSecurity, WrongCollation,
-    };
-    vec![
-        (
-            "DROP_USERNAME_INDEX CREATE INDEX i ON account_users USING hash (username_key)",
-            vec![(MissingIndex, USERNAME_INDEX)],
-        ),
-        (
-            "DROP_USERNAME_INDEX CREATE INDEX i ON account_users USING brin (realm, username_key)",
-            vec![(IndexNotUnique, USERNAME_INDEX), (IndexNotBtree, USERNAME_INDEX)],
-        ),
-        (
-            "DROP_USERNAME_INDEX \
-             CREATE UNIQUE INDEX i ON account_users (realm, username_key) WHERE state = 0",
-            vec![(IndexPartial, USERNAME_INDEX)],
-        ),
-        (
-            "DROP_USERNAME_INDEX \
-             CREATE UNIQUE INDEX i ON account_users (realm, lower(username_key))",
-            vec![(MissingIndex, USERNAME_INDEX), (ExtraUniqueIndex, "realm, (expression)")],
-        ),
-        (
-            "DROP_USERNAME_INDEX ALTER TABLE account_users \
-             ADD UNIQUE (realm, username_key) DEFERRABLE INITIALLY DEFERRED",
-            vec![(IndexDeferrable, USERNAME_INDEX)],
-        ),
-        (
-            "DROP_USERNAME_INDEX ALTER TABLE account_users \
-             ADD UNIQUE (realm, username_key) DEFERRABLE INITIALLY IMMEDIATE",
-            vec![(IndexDeferrable, USERNAME_INDEX)],
-        ),
-        ("DROP_USERNAME_INDEX ALTER TABLE account_users ADD UNIQUE (realm, username_key)", vec![]),
-        (
-            "DROP_USERNAME_INDEX \
-             CREATE UNIQUE INDEX i ON account_users (realm, username_key) INCLUDE (state)",
-            vec![],
-        ),
-        (
-            "UPDATE pg_index SET indisvalid = false \
-             WHERE indexrelid = to_regclass('account_users_username_key')",
-            vec![(IndexPartial, USERNAME_INDEX)],
-        ),
-        (
-            "ALTER TABLE account_users ALTER username_key TYPE text COLLATE \"und-x-icu\"",
-            vec![(WrongCollation, "username_key"), (WrongCollation, USERNAME_INDEX)],
-        ),
-        (
-            "DROP_USERNAME_INDEX CREATE UNIQUE INDEX i \
-             ON account_users (realm, username_key COLLATE \"und-x-icu\")",
-            vec![(WrongCollation, USERNAME_INDEX)],
-        ),
-        (
-            "ALTER TABLE account_users ALTER email TYPE varchar(100)",
-            vec![(ColumnTooShort, "email")],
-        ),
-        ("ALTER TABLE account_users ALTER email TYPE varchar(254)", vec![]),
-        (
-            "ALTER TABLE account_users ENABLE ROW LEVEL SECURITY",
-            vec![(RowSecurity, "account_users")],
-        ),
-    ]
-}
-
-fn sqlite_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)> {
-    use SchemaProblem::{ExtraUniqueIndex, IndexPartial, MissingIndex, WrongCollation};
-    vec![
-        (
-            "DROP_USERNAME_INDEX \
-             CREATE UNIQUE INDEX i ON account_users (realm, username_key) WHERE state = 0",
-            vec![(IndexPartial, USERNAME_INDEX)],
-        ),
-        (
-            "DROP_USERNAME_INDEX \
-             CREATE UNIQUE INDEX i ON account_users (realm, lower(username_key))",
-            vec![(MissingIndex, USERNAME_INDEX), (ExtraUniqueIndex, "realm, (expression)")],
-        ),
-        (
-            "DROP_USERNAME_INDEX \
-             CREATE UNIQUE INDEX i ON account_users (realm, username_key COLLATE NOCASE)",
-            vec![(WrongCollation, USERNAME_INDEX)],
-        ),
-    ]
-}
-
 /// Our schema with one thing in it replaced by another.
-fn changed_schema<C: TestConnection>((from, to): (&str, &str)) -> String {
+pub(crate) fn changed_schema<C: TestConnection>((from, to): (&str, &str)) -> String {
     let sql: String = migrations(C::ENGINE).iter().map(|step| step.sql()).collect();
     assert!(sql.contains(from), "{from}");
     sql.replace(from, to)
@@ -533,7 +311,7 @@ fn assert_sound(report: &SchemaReport) {
     assert_eq!(report.to_string(), "");
 }
 
-fn problems(report: &SchemaReport) -> Vec<(SchemaProblem, &str)> {
+pub(crate) fn problems(report: &SchemaReport) -> Vec<(SchemaProblem, &str)> {
     report.findings().iter().map(|finding| (finding.problem(), finding.subject())).collect()
 }
 
@@ -561,10 +339,10 @@ fn has_table<C: TestConnection>(db: &TestDb<C>, name: &str) -> bool {
 mod mysql_only {
     use diesel::MysqlConnection;
     use diesel::connection::SimpleConnection;
-    use diesel_accounts::{Engine, SchemaProblem, migrations};
+    use diesel_accounts::{Engine, Error, SchemaProblem, migrations};
 
     use super::{assert_sound, has_table, ledger_entries, problems};
-    use crate::support::{TestDb, alice};
+    use crate::support::{LoadNumber, TestDb, alice, assert_matches};
 
     #[test]
     fn a_migration_that_was_cut_short_is_completed() {
@@ -590,6 +368,26 @@ mod mysql_only {
         db.users.on(&mut conn).migrate().unwrap();
         assert_sound(&db.users.check().unwrap());
         assert_eq!(ledger_entries(&db), 1);
+    }
+
+    /// One that Diesel knows nothing of: the first statement that makes a table would commit it.
+    #[test]
+    fn migrating_in_a_transaction_of_plain_sql_is_refused_and_leaves_it_to_the_host() {
+        for begin in ["SET SESSION autocommit = 0", "BEGIN"] {
+            let db = TestDb::<MysqlConnection>::empty();
+            let mut conn = db.connect();
+            conn.batch_execute("CREATE TABLE host (name VARCHAR(20))").unwrap();
+            conn.batch_execute(begin).unwrap();
+            conn.batch_execute("INSERT INTO host VALUES ('x')").unwrap();
+            assert_matches!(db.users.on(&mut conn).migrate(), Err(Error::TransactionOpen));
+            conn.batch_execute("ROLLBACK").unwrap();
+            assert_eq!(conn.number("SELECT COUNT(*) AS number FROM host"), 0, "{begin}");
+            conn.batch_execute("COMMIT").unwrap();
+            for _ in 0..2 {
+                db.users.on(&mut conn).migrate().unwrap();
+            }
+            assert_eq!(ledger_entries(&db), 1);
+        }
     }
 
     #[test]
@@ -620,11 +418,11 @@ mod postgres_only {
     use diesel::PgConnection;
     use diesel::connection::SimpleConnection;
     use diesel::prelude::*;
-    use diesel_accounts::{Identifiers, NewUser, SchemaProblem};
+    use diesel_accounts::{Error, Identifiers, NewUser, SchemaProblem};
 
-    use super::problems;
+    use super::{has_table, problems};
     use crate::support::{
-        PASSWORD, TestDb, cheap_policy, postgres_url_of, server_url, unique_name,
+        PASSWORD, TestDb, assert_matches, cheap_policy, postgres_url_of, server_url, unique_name,
     };
 
     #[test]
@@ -664,13 +462,20 @@ mod postgres_only {
     fn migrating_does_not_depend_on_the_isolation_that_the_host_defaults_to() {
         let db = TestDb::<PgConnection>::empty();
         let mut conn = db.connect();
-        conn.batch_execute(
-            "SET default_transaction_isolation = 'serializable'; \
-             SET default_transaction_read_only = on",
-        )
-        .unwrap();
+        conn.batch_execute("SET default_transaction_isolation = 'serializable'").unwrap();
         db.users.on(&mut conn).migrate().unwrap();
         assert!(db.users.check().unwrap().findings().is_empty());
+    }
+
+    #[test]
+    fn a_session_that_must_not_write_does_not_but_finds_nothing_to_do() {
+        let db = TestDb::<PgConnection>::empty();
+        let mut conn = db.connect();
+        conn.batch_execute("SET default_transaction_read_only = on").unwrap();
+        assert_matches!(db.users.on(&mut conn).migrate(), Err(Error::Database(_)));
+        assert!(!has_table(&db, "account_users") && !has_table(&db, "account_migrations"));
+        db.users.migrate().unwrap();
+        db.users.on(&mut conn).migrate().unwrap();
     }
 }
 
@@ -682,7 +487,7 @@ mod sqlite_only {
     use diesel_accounts::{Error, SchemaFailure, SchemaProblem};
 
     use super::{changed_schema, problems};
-    use crate::support::{TestDb, assert_matches};
+    use crate::support::{TestDb, alice, assert_matches};
 
     /// Names of tables do not depend on capitals in SQLite.
     #[test]
@@ -690,6 +495,21 @@ mod sqlite_only {
         let db = TestDb::<SqliteConnection>::empty();
         db.connect().batch_execute("CREATE TABLE Account_Users (name TEXT)").unwrap();
         assert_matches!(db.users.migrate(), Err(Error::Schema(SchemaFailure::ForeignTable)));
+    }
+
+    /// Tables are made in the main database, and nowhere else.
+    #[test]
+    fn the_tables_of_an_attached_database_are_not_taken_for_ours() {
+        let db = TestDb::<SqliteConnection>::empty();
+        let other = TestDb::<SqliteConnection>::new();
+        let mut conn = db.connect();
+        conn.batch_execute(&format!("ATTACH '{}' AS other", other.url)).unwrap();
+        let report = db.users.on(&mut conn).check().unwrap();
+        assert_eq!(problems(&report), [(SchemaProblem::MissingTable, "account_users")]);
+        db.users.on(&mut conn).migrate().unwrap();
+        assert_eq!(problems(&db.users.on(&mut conn).check().unwrap()), []);
+        db.create(alice());
+        assert_eq!((db.count(), other.count()), (1, 0));
     }
 
     /// The index is right, and no look-up by the column can use it.

@@ -6,9 +6,11 @@ use diesel::backend::Backend;
 use diesel::prelude::*;
 use diesel::result::DatabaseErrorKind;
 use diesel::result::Error as DieselError;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::Text;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use diesel::sql_types::{BigInt, Nullable};
 
-use super::check::{Finding, FoundColumn, FoundIndex};
+use super::check::{Finding, FoundColumn, FoundIndex, SchemaProblem};
 use super::users::{Claim, InsertUser, UserRow};
 use crate::error::Result;
 
@@ -64,7 +66,7 @@ pub(crate) trait Dialect<C>: Backend {
     /// Does the work of `migrate` on a connection without a transaction, alone.
     fn migrate(conn: &mut C, until: Instant) -> Result<()>;
 
-    /// The columns of a table, as unqualified queries find it; none if there is no such table.
+    /// The columns of a table where `migrate` would make it; none if there is no such table.
     fn columns(conn: &mut C, table: &str) -> QueryResult<Vec<FoundColumn>>;
 
     /// The indexes of our table.
@@ -156,6 +158,20 @@ struct ColumnRow {
     length: Option<i64>,
     #[diesel(sql_type = Nullable<Text>)]
     collation: Option<String>,
+    /// 1 if a row without a value for it is refused.
+    #[diesel(sql_type = BigInt)]
+    required: i64,
+}
+
+#[derive(QueryableByName)]
+struct NameRow {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// What the triggers and rules of the host's on our table come to.
+fn host_triggers(names: Vec<NameRow>) -> impl Iterator<Item = Finding> {
+    names.into_iter().map(|row| Finding::new(SchemaProblem::HostTrigger, row.name))
 }
 
 /// Writes and reads the 16 bytes of both kinds of id, on one backend.

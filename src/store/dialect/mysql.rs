@@ -4,10 +4,12 @@ use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::result::DatabaseErrorKind;
+use diesel::result::Error as DieselError;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::{ColumnRow, Dialect, Engine, Trouble};
+use super::{ColumnRow, Dialect, Engine, Trouble, host_triggers};
 use crate::error::{Error, Result};
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
 use crate::store::migrate::{MigrationSteps, remaining_millis, run_pending};
@@ -76,6 +78,9 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
 
     /// DDL is not transactional: a named lock keeps others out, and every step can be repeated.
     fn migrate(conn: &mut C, until: Instant) -> Result<()> {
+        if may_be_in_transaction(conn)? {
+            return Err(Error::TransactionOpen);
+        }
         let seconds = (remaining_millis(until) + 999) / 1000;
         let lock: NumberRow = sql_query(format!("SELECT GET_LOCK({LOCK_NAME}, ?) AS number"))
             .bind::<BigInt, _>(seconds)
@@ -83,7 +88,9 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
         if lock.number != Some(1) {
             return Err(Error::Busy);
         }
-        let result = run_pending(conn);
+        // With `autocommit` off our own statements are in a transaction too.
+        let result =
+            run_pending(conn).and_then(|()| conn.batch_execute("COMMIT").map_err(Error::from));
         // If this fails the connection is lost, and the lock with it.
         let _ = sql_query(format!("SELECT RELEASE_LOCK({LOCK_NAME}) AS number"))
             .get_result::<NumberRow>(conn);
@@ -94,7 +101,9 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
         let rows: Vec<ColumnRow> = sql_query(
             "SELECT column_name AS name, data_type AS type_name, \
                     CAST(character_maximum_length AS SIGNED) AS length, \
-                    collation_name AS collation \
+                    collation_name AS collation, \
+                    CAST(is_nullable = 'NO' AND column_default IS NULL AND extra = '' AS SIGNED) \
+                        AS required \
              FROM information_schema.columns \
              WHERE table_schema = DATABASE() AND table_name = ?",
         )
@@ -121,6 +130,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
                     None | Some("utf8mb4_nopad_bin" | "utf8mb4_0900_bin")
                 ),
                 unicode: collation.is_none_or(|name| name.starts_with("utf8mb4")),
+                required: row.required == 1,
                 name: row.name,
                 length: row.length,
             }
@@ -142,6 +152,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
         let index = |row: IndexRow| FoundIndex {
             columns: row.columns_.split(',').map(str::to_owned).collect(),
             unique: row.is_unique == 1,
+            excludes: false,
             btree: row.btree == 1,
             immediate: true,
             whole: row.whole == 1,
@@ -168,6 +179,12 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
         if server.engine.is_some_and(|engine| engine != "InnoDB") {
             findings.push(Finding::new(SchemaProblem::NotTransactional, "account_users"));
         }
+        let triggers = sql_query(
+            "SELECT trigger_name AS name FROM information_schema.triggers \
+             WHERE event_object_schema = DATABASE() AND event_object_table = 'account_users' \
+             ORDER BY name",
+        );
+        findings.extend(host_triggers(triggers.load(conn)?));
         Ok(findings)
     }
 }
@@ -186,9 +203,8 @@ impl<C: LoadConnection<Backend = Self>> MigrationSteps<C> for Mysql {
         .map(|row| row.number > Some(0))
     }
 
-    /// In a transaction, so that the entry in the ledger is committed with `autocommit` off too.
     fn step(conn: &mut C, statement: &str) -> Result<()> {
-        conn.transaction(|conn| conn.batch_execute(statement)).map_err(Error::from)
+        conn.batch_execute(statement).map_err(Error::from)
     }
 }
 
@@ -210,6 +226,19 @@ impl<Q: Query> Query for InShareMode<Q> {
 }
 
 impl<Q, C> RunQueryDsl<C> for InShareMode<Q> {}
+
+/// Whether a transaction is open that Diesel does not know of: one begun in plain SQL, or by any
+/// statement of a session with `autocommit` off. MySQL does not tell, and counts as if by the latter.
+fn may_be_in_transaction<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> QueryResult<bool> {
+    let asked = sql_query("SELECT CAST(@@in_transaction AS SIGNED) AS number").get_result(conn);
+    let row: NumberRow = match asked {
+        Err(DieselError::DatabaseError(DatabaseErrorKind::Unknown, _)) => {
+            sql_query("SELECT CAST(@@autocommit = 0 AS SIGNED) AS number").get_result(conn)?
+        }
+        answer => answer?,
+    };
+    Ok(row.number != Some(0))
+}
 
 /// The number of the error of the last statement; `None` if the server knows of no error.
 fn last_error_number<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> QueryResult<Option<i64>> {

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Text};
 
-use super::{ColumnRow, Dialect, Engine, Trouble};
+use super::{ColumnRow, Dialect, Engine, Trouble, host_triggers};
 use crate::error::{Error, Result};
 use crate::retry::Backoff;
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
@@ -59,7 +59,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
     fn migrate(conn: &mut C, until: Instant) -> Result<()> {
         conn.transaction(|conn| {
             // The ledger must be read after the wait, whatever the host's default isolation.
-            conn.batch_execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE")?;
+            conn.batch_execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")?;
             conn.batch_execute(&format!("SET LOCAL lock_timeout = {}", remaining_millis(until)))?;
             let mut backoff = Backoff::until(until);
             while !try_migration_lock(conn)? {
@@ -77,7 +77,9 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
                     CASE WHEN a.atttypid = 'varchar'::regtype AND a.atttypmod > 4 \
                          THEN (a.atttypmod - 4)::bigint END AS length, \
                     (SELECT collname::text FROM pg_catalog.pg_collation \
-                     WHERE oid = a.attcollation) AS collation \
+                     WHERE oid = a.attcollation) AS collation, \
+                    (a.attnotnull AND NOT a.atthasdef AND a.attidentity = '')::int::bigint \
+                        AS required \
              FROM pg_catalog.pg_attribute a \
              WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped",
         )
@@ -94,6 +96,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
             },
             bytewise: matches!(row.collation.as_deref(), Some("C" | "POSIX")),
             unicode: true,
+            required: row.required == 1,
             name: row.name,
             length: row.length,
         };
@@ -103,6 +106,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
     fn indexes(conn: &mut C) -> QueryResult<Vec<FoundIndex>> {
         let rows: Vec<IndexRow> = sql_query(
             "SELECT am.amname = 'btree' AS btree, i.indisunique AS is_unique, \
+                    i.indisexclusion AS excludes, \
                     i.indimmediate AS immediate, \
                     NOT coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) \
                         AS nulls_differ, \
@@ -124,7 +128,8 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
         .load(conn)?;
         let index = |row: IndexRow| FoundIndex {
             columns: row.columns.split(',').map(str::to_owned).collect(),
-            unique: row.is_unique,
+            unique: row.is_unique && !row.excludes,
+            excludes: row.excludes,
             btree: row.btree,
             immediate: row.immediate,
             whole: row.whole,
@@ -148,6 +153,15 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
         if server.row_security {
             findings.push(Finding::new(SchemaProblem::RowSecurity, "account_users"));
         }
+        let triggers = sql_query(
+            "SELECT tgname::text AS name FROM pg_catalog.pg_trigger \
+             WHERE tgrelid = to_regclass('account_users') AND NOT tgisinternal \
+             UNION ALL \
+             SELECT rulename::text FROM pg_catalog.pg_rewrite \
+             WHERE ev_class = to_regclass('account_users') AND rulename <> '_RETURN' \
+             ORDER BY name",
+        );
+        findings.extend(host_triggers(triggers.load(conn)?));
         Ok(findings)
     }
 }
@@ -180,6 +194,8 @@ struct IndexRow {
     columns: String,
     #[diesel(sql_type = Bool)]
     is_unique: bool,
+    #[diesel(sql_type = Bool)]
+    excludes: bool,
     #[diesel(sql_type = Bool)]
     btree: bool,
     #[diesel(sql_type = Bool)]

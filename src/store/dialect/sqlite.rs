@@ -8,7 +8,7 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Binary, Text};
 use diesel::sqlite::{Sqlite, SqliteValue};
 
-use super::{Dialect, Engine, Trouble};
+use super::{Dialect, Engine, Trouble, host_triggers};
 use crate::error::{Error, Result};
 use crate::retry::Backoff;
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
@@ -71,10 +71,12 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
     }
 
     fn columns(conn: &mut C, table: &str) -> QueryResult<Vec<FoundColumn>> {
-        let rows: Vec<ColumnRow> =
-            sql_query("SELECT name, upper(type) AS type_name FROM pragma_table_info(?)")
-                .bind::<Text, _>(table)
-                .load(conn)?;
+        let rows: Vec<ColumnRow> = sql_query(
+            "SELECT name, upper(type) AS type_name, \"notnull\" AND dflt_value IS NULL AS required \
+             FROM pragma_table_info(?, 'main')",
+        )
+        .bind::<Text, _>(table)
+        .load(conn)?;
         let mut columns = Vec::new();
         for row in rows {
             let is_key = matches!(row.name.as_str(), "username_key" | "email_key");
@@ -91,6 +93,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
                 length: None,
                 bytewise: !is_key || is_bytewise(conn, table, &row.name)?,
                 unicode: true,
+                required: row.required == 1,
                 name: row.name,
             });
         }
@@ -103,7 +106,8 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
                     min(coll = 'BINARY') AS bytewise \
              FROM (SELECT l.name AS index_name, l.\"unique\" AS is_unique, l.partial AS partial, \
                           x.name AS name, x.coll AS coll \
-                   FROM pragma_index_list('account_users') l, pragma_index_xinfo(l.name) x \
+                   FROM pragma_index_list('account_users', 'main') l, \
+                        pragma_index_xinfo(l.name, 'main') x \
                    WHERE x.key = 1 ORDER BY l.name, x.seqno) \
              GROUP BY index_name",
         )
@@ -111,6 +115,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
         let index = |row: IndexRow| FoundIndex {
             columns: row.columns.split(',').map(str::to_owned).collect(),
             unique: row.is_unique == 1,
+            excludes: false,
             btree: true,
             immediate: true,
             whole: row.partial == 0,
@@ -124,10 +129,20 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
     fn server_findings(conn: &mut C) -> QueryResult<Vec<Finding>> {
         let encoding: EncodingRow =
             sql_query("SELECT encoding FROM pragma_encoding").get_result(conn)?;
-        Ok(match encoding.encoding.as_str() {
+        let mut findings = match encoding.encoding.as_str() {
             "UTF-8" => Vec::new(),
             _ => vec![Finding::new(SchemaProblem::NotUnicode, "encoding")],
-        })
+        };
+        let triggers = sql_query(
+            "SELECT name FROM main.sqlite_master \
+             WHERE type = 'trigger' AND tbl_name = 'account_users' COLLATE NOCASE \
+             UNION ALL \
+             SELECT name FROM sqlite_temp_master \
+             WHERE type = 'trigger' AND tbl_name = 'account_users' COLLATE NOCASE \
+             ORDER BY name",
+        );
+        findings.extend(host_triggers(triggers.load(conn)?));
+        Ok(findings)
     }
 }
 
@@ -151,7 +166,7 @@ fn is_bytewise<C: LoadConnection<Backend = Sqlite>>(
 ) -> QueryResult<bool> {
     sql_query(format!(
         "SELECT (text = 'A' OR text = 'a ') AS number \
-         FROM (SELECT {column} AS text FROM {table} WHERE 0 UNION SELECT 'a')"
+         FROM (SELECT {column} AS text FROM main.{table} WHERE 0 UNION SELECT 'a')"
     ))
     .get_result::<NumberRow>(conn)
     .map(|row| row.number == 0)
@@ -196,6 +211,8 @@ struct ColumnRow {
     name: String,
     #[diesel(sql_type = Text)]
     type_name: String,
+    #[diesel(sql_type = BigInt)]
+    required: i64,
 }
 
 #[derive(QueryableByName)]
