@@ -334,4 +334,7 @@ pub enum SchemaFailure {
     /// A table with one of our names is there, and is not ours. It was left untouched.
     #[error("the database has a table of another program under the name of one of ours")]
     ForeignTable,
+    /// The connection has no database: MariaDB and MySQL allow that.
+    #[error("the connection has no database")]
+    NoDatabase,
 }

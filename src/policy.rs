@@ -115,6 +115,16 @@ impl Policy {
         Ok(PreparedUser { id, username, email, password_hash })
     }
 
+    /// The columns of the keys that every account has.
+    pub(crate) fn required_keys(&self) -> &'static [&'static str] {
+        match self.rules.identifiers {
+            Identifiers::Both => &["username_key", "email_key"],
+            Identifiers::EmailRequired => &["email_key"],
+            Identifiers::UsernameRequired => &["username_key"],
+            Identifiers::Either => &[],
+        }
+    }
+
     pub(crate) fn duplicates(&self) -> Duplicates {
         self.rules.duplicates
     }

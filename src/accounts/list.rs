@@ -38,7 +38,8 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// ```
     pub fn list_users(&mut self, after: Option<UserCursor>, limit: u32) -> Result<Vec<User>> {
         let after = after.map(|cursor| (cursor.created_at, cursor.id));
-        Ok(C::Backend::user_page(self.conn, self.realm, after, page_size(limit))?)
+        let (realm, limit) = (self.realm, page_size(limit));
+        read(self.conn, |conn| C::Backend::user_page(conn, realm, after, limit))
     }
 
     /// One page of the users whose username starts like this, in the order of their canonical

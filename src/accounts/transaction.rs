@@ -43,12 +43,22 @@ pub(super) fn read<C: AccountConnection, T>(
     conn: &mut C,
     act: impl FnOnce(&mut C) -> QueryResult<T>,
 ) -> Result<T> {
+    read_much(conn, |conn| act(conn).map_err(Error::from))
+}
+
+/// The same for something that reads more than once.
+pub(super) fn read_much<C: AccountConnection, T>(
+    conn: &mut C,
+    act: impl FnOnce(&mut C) -> Result<T>,
+) -> Result<T> {
     // A lost connection forgets how many were open.
     let in_transaction = transaction_depth(conn) != Ok(0);
     act(conn).map_err(|error| match error {
-        DieselError::DeserializationError(_) => Error::from(error),
-        _ if in_transaction => Error::HostMustRollBack(Some(DatabaseFailure::new(error))),
-        _ => Error::from(error),
+        Error::Database(failure) if in_transaction => match failure.diesel_error() {
+            DieselError::DeserializationError(_) => Error::Database(failure),
+            _ => Error::HostMustRollBack(Some(failure)),
+        },
+        error => error,
     })
 }
 

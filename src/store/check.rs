@@ -4,6 +4,7 @@ use std::fmt;
 
 use diesel::connection::LoadConnection;
 
+use self::Presence::{Always, Sometimes};
 use super::AccountBackend;
 use super::migrate::{Ledger, SCHEMA_VERSION, ledger};
 use crate::error::Result;
@@ -102,10 +103,10 @@ impl fmt::Display for Finding {
 pub enum SchemaProblem {
     /// `autocommit` is off: what the library reports as written is not committed.
     AutocommitOff,
-    /// The column cannot hold all that validation lets through.
-    ColumnTooShort,
     /// The column takes no absent value, and the library leaves it absent.
     ColumnRequired,
+    /// The column cannot hold all that validation lets through.
+    ColumnTooShort,
     /// A unique index of the host's, or an exclusion constraint: it refuses accounts, and no look-up
     /// of ours finds out why.
     ExtraUniqueIndex,
@@ -156,9 +157,9 @@ impl fmt::Display for SchemaProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::AutocommitOff => "is off, so that writes are not committed",
+            Self::ColumnRequired => "must have a value, and not every account has one",
             Self::ColumnTooShort => "is too short for all valid values",
-            Self::ColumnRequired => "must have a value, and the library gives it none",
-            Self::ExtraUniqueIndex => "another unique index refuses accounts",
+            Self::ExtraUniqueIndex => "another unique index or constraint refuses accounts",
             Self::ForeignTable => "belongs to another program",
             Self::HostTrigger => "is a trigger or rule, which can stop accounts from being written",
             Self::IndexDeferrable => "the unique index is deferrable",
@@ -193,8 +194,17 @@ pub(crate) struct FoundColumn {
     pub(crate) length: Option<i64>,
     pub(crate) bytewise: bool,
     pub(crate) unicode: bool,
-    /// Whether a row without a value for it is refused.
+    /// Whether NULL is refused.
+    pub(crate) not_null: bool,
+    /// Whether a row that does not name it is refused.
     pub(crate) required: bool,
+}
+
+/// Whether every account has a value in a column.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Presence {
+    Always,
+    Sometimes,
 }
 
 /// What a column holds.
@@ -224,12 +234,14 @@ pub(crate) struct FoundIndex {
     pub(crate) btree: bool,
     pub(crate) immediate: bool,
     pub(crate) whole: bool,
+    /// Whether only the beginnings of values are compared.
+    pub(crate) of_prefixes: bool,
     pub(crate) nulls_differ: bool,
     pub(crate) bytewise: bool,
 }
 
-/// Looks at everything.
-pub(crate) fn check<C, B>(conn: &mut C) -> Result<SchemaReport>
+/// Looks at everything. Some keys are required by policy.
+pub(crate) fn check<C, B>(conn: &mut C, required_keys: &[&str]) -> Result<SchemaReport>
 where
     C: LoadConnection<Backend = B>,
     B: AccountBackend<C>,
@@ -254,7 +266,7 @@ where
         }
     };
     findings.extend(of_the_ledger.map(|problem| Finding::new(problem, "account_migrations")));
-    let complete = check_columns(&columns, &mut findings);
+    let complete = check_columns(&columns, required_keys, &mut findings);
     check_indexes(&B::indexes(conn)?, &mut findings);
     if complete && B::has_other_key_version(conn)? {
         findings.push(Finding::new(SchemaProblem::MixedKeyVersions, "account_users"));
@@ -263,9 +275,15 @@ where
 }
 
 /// Whether all columns are there.
-fn check_columns(found: &[FoundColumn], findings: &mut Vec<Finding>) -> bool {
+fn check_columns(
+    found: &[FoundColumn],
+    required_keys: &[&str],
+    findings: &mut Vec<Finding>,
+) -> bool {
+    // A trigger may give a value to a column of the host's; we would find it out by harm only.
+    let has_triggers = findings.iter().any(|finding| finding.problem == SchemaProblem::HostTrigger);
     let mut complete = true;
-    for (name, kind, min_length) in COLUMNS {
+    for (name, kind, min_length, presence) in COLUMNS {
         let Some(column) = found.iter().find(|column| column.name == name) else {
             findings.push(Finding::new(SchemaProblem::MissingColumn, name));
             complete = false;
@@ -273,17 +291,19 @@ fn check_columns(found: &[FoundColumn], findings: &mut Vec<Finding>) -> bool {
         };
         let long_enough = column.length.is_none_or(|length| length >= min_length);
         let of_people = matches!(kind, Kind::Key | Kind::Text);
+        let may_be_null = !column.not_null || presence == Always || required_keys.contains(&name);
         let problems = failed([
             (column.kinds.contains(&kind), SchemaProblem::WrongType),
             (long_enough, SchemaProblem::ColumnTooShort),
             (column.bytewise || kind != Kind::Key, SchemaProblem::WrongCollation),
             (column.unicode || !of_people, SchemaProblem::NotUnicode),
-            (!column.required || !OPTIONAL_COLUMNS.contains(&name), SchemaProblem::ColumnRequired),
+            (may_be_null, SchemaProblem::ColumnRequired),
         ]);
         findings.extend(problems.map(|problem| Finding::new(problem, name)));
     }
     let is_ours = |name: &str| COLUMNS.iter().any(|(ours, ..)| *ours == name);
-    for column in found.iter().filter(|column| column.required && !is_ours(&column.name)) {
+    let of_host = |column: &&FoundColumn| column.required && !is_ours(&column.name);
+    for column in found.iter().filter(of_host).filter(|_| !has_triggers) {
         findings.push(Finding::new(SchemaProblem::ColumnRequired, &*column.name));
     }
     complete
@@ -297,31 +317,34 @@ fn failed<const N: usize>(
 }
 
 fn check_indexes(found: &[FoundIndex], findings: &mut Vec<Finding>) {
+    let mut ours = Vec::new();
     for wanted in UNIQUE_INDEXES {
         // Another index on the same columns may be there beside the right one.
-        let problems = found
+        let best = found
             .iter()
             .filter(|index| index.columns == wanted)
-            .map(index_problems)
-            .min_by_key(Vec::len)
-            .unwrap_or_else(|| vec![SchemaProblem::MissingIndex]);
+            .min_by_key(|index| index_problems(index).len());
+        ours.extend(best);
+        let problems = best.map_or_else(|| vec![SchemaProblem::MissingIndex], index_problems);
         let subject = wanted.join(", ");
         findings.extend(problems.into_iter().map(|problem| Finding::new(problem, &*subject)));
     }
     if !found.iter().any(|index| index.columns == PAGE_INDEX && index.whole) {
         findings.push(Finding::new(SchemaProblem::MissingIndex, PAGE_INDEX.join(", ")));
     }
-    for index in found.iter().filter(|index| refuses_more(index)) {
+    let is_ours = |index: &FoundIndex| ours.iter().any(|found| std::ptr::eq(*found, index));
+    for index in found.iter().filter(|index| !is_ours(index) && refuses_more(index)) {
         findings.push(Finding::new(SchemaProblem::ExtraUniqueIndex, index.columns.join(", ")));
     }
 }
 
 /// Whether the index refuses accounts that ours would not: a unique one does not, if it has all
-/// columns of one of ours.
+/// columns of one of ours and finds no more values equal.
 fn refuses_more(index: &FoundIndex) -> bool {
     let has = |column: &&str| index.columns.iter().any(|found| found == column);
     let includes_ours = UNIQUE_INDEXES.iter().any(|ours| ours.iter().all(has));
-    index.excludes || index.unique && !includes_ours
+    let compares_as_ours = !index.of_prefixes && index.bytewise && index.nulls_differ;
+    index.excludes || index.unique && !(includes_ours && compares_as_ours)
 }
 
 fn index_problems(index: &FoundIndex) -> Vec<SchemaProblem> {
@@ -336,36 +359,25 @@ fn index_problems(index: &FoundIndex) -> Vec<SchemaProblem> {
     .collect()
 }
 
-/// The columns: name, what it holds, and the least length where it is limited.
-const COLUMNS: [(&str, Kind, i64); 16] = [
-    ("id", Kind::Id, 0),
-    ("realm", Kind::Id, 0),
-    ("username", Kind::Text, 512),
-    ("username_key", Kind::Key, 400),
-    ("username_key_version", Kind::Small, 0),
-    ("email", Kind::Text, 254),
-    ("email_key", Kind::Key, 254),
-    ("email_key_version", Kind::Small, 0),
-    ("email_verified_at", Kind::Big, 0),
-    ("password_hash", Kind::Ascii, 255),
-    ("state", Kind::Small, 0),
-    ("session_generation", Kind::Big, 0),
-    ("created_at", Kind::Big, 0),
-    ("updated_at", Kind::Big, 0),
-    ("password_changed_at", Kind::Big, 0),
-    ("last_sign_in_at", Kind::Big, 0),
-];
-
-/// Those that have no value in some accounts.
-const OPTIONAL_COLUMNS: [&str; 8] = [
-    "username",
-    "username_key",
-    "email",
-    "email_key",
-    "email_verified_at",
-    "password_hash",
-    "password_changed_at",
-    "last_sign_in_at",
+/// The columns: name, what it holds, the least length where it is limited, and whether every account
+/// has a value.
+const COLUMNS: [(&str, Kind, i64, Presence); 16] = [
+    ("id", Kind::Id, 0, Always),
+    ("realm", Kind::Id, 0, Always),
+    ("username", Kind::Text, 512, Sometimes),
+    ("username_key", Kind::Key, 400, Sometimes),
+    ("username_key_version", Kind::Small, 0, Always),
+    ("email", Kind::Text, 254, Sometimes),
+    ("email_key", Kind::Key, 254, Sometimes),
+    ("email_key_version", Kind::Small, 0, Always),
+    ("email_verified_at", Kind::Big, 0, Sometimes),
+    ("password_hash", Kind::Ascii, 255, Sometimes),
+    ("state", Kind::Small, 0, Always),
+    ("session_generation", Kind::Big, 0, Always),
+    ("created_at", Kind::Big, 0, Always),
+    ("updated_at", Kind::Big, 0, Always),
+    ("password_changed_at", Kind::Big, 0, Sometimes),
+    ("last_sign_in_at", Kind::Big, 0, Sometimes),
 ];
 
 const UNIQUE_INDEXES: [&[&str]; 3] = [&["id"], &["realm", "username_key"], &["realm", "email_key"]];

@@ -282,8 +282,11 @@ pub(crate) struct UserRow {
 }
 
 /// An account as it is inserted: every value is made here, and none is read back.
+///
+/// An absent value is sent as NULL, not left to a default that the column may have got.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = account_users)]
+#[diesel(treat_none_as_default_value = false)]
 pub(crate) struct InsertUser<'a> {
     pub(crate) id: UserId,
     pub(crate) realm: RealmId,

@@ -20,6 +20,8 @@ on_each_engine!(
     a_foreign_ledger_under_our_name_is_refused_and_left_untouched,
     a_foreign_ledger_with_versions_of_its_own_is_refused,
     migrating_inside_a_transaction_is_refused_and_leaves_it_to_the_host,
+    migrating_in_a_transaction_of_plain_sql_is_refused_and_leaves_it_to_the_host,
+    checking_in_a_transaction_harms_nothing_or_says_to_roll_back,
     a_migration_that_others_keep_waiting_is_busy_at_the_deadline,
     the_exported_migrations_make_the_same_schema,
     a_newer_schema_is_a_warning_and_is_left_as_it_is,
@@ -31,6 +33,62 @@ on_each_engine!(
     a_column_of_the_hosts_that_must_have_a_value_is_found,
     another_unique_index_is_found,
 );
+
+/// One that Diesel knows nothing of: it would be committed, or lost.
+fn migrating_in_a_transaction_of_plain_sql_is_refused_and_leaves_it_to_the_host<
+    C: TestConnection,
+>(
+    _: TestDb<C>,
+) {
+    let begins: &[&str] = match C::ENGINE {
+        Engine::Mysql => &["SET SESSION autocommit = 0", "BEGIN"],
+        Engine::Postgres => &["BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ"],
+        _ => &["BEGIN", "BEGIN IMMEDIATE"],
+    };
+    for begin in begins {
+        let db = TestDb::<C>::empty();
+        let mut conn = db.connect();
+        conn.batch_execute("CREATE TABLE host (name VARCHAR(20))").unwrap();
+        conn.batch_execute(begin).unwrap();
+        conn.batch_execute("INSERT INTO host VALUES ('x')").unwrap();
+        assert_matches!(db.users.on(&mut conn).migrate(), Err(Error::TransactionOpen));
+        assert_eq!(conn.number("SELECT COUNT(*) AS number FROM host"), 1, "{begin}");
+        conn.batch_execute("ROLLBACK").unwrap();
+        assert_eq!(conn.number("SELECT COUNT(*) AS number FROM host"), 0, "{begin}");
+        // With autocommit off the reading began another one.
+        if C::ENGINE == Engine::Mysql {
+            conn.batch_execute("COMMIT").unwrap();
+        }
+        for _ in 0..2 {
+            db.users.on(&mut conn).migrate().unwrap();
+        }
+        assert_sound(&db.users.check().unwrap());
+    }
+}
+
+fn checking_in_a_transaction_harms_nothing_or_says_to_roll_back<C: TestConnection>(db: TestDb<C>) {
+    let mut conn = db.connect();
+    conn.transaction::<_, Error, _>(|conn| {
+        assert_sound(&db.users.on(conn).check()?);
+        Ok(())
+    })
+    .unwrap();
+    // A ledger that is there, and fails whoever reads it.
+    let (fails, text) = match C::ENGINE {
+        Engine::Postgres => ("1 / (random() * 0)::int", "text"),
+        Engine::Mysql => ("(SELECT 1 UNION SELECT 2)", "CHAR"),
+        _ => ("abs(-9223372036854775807 - 1)", "TEXT"),
+    };
+    db.connect()
+        .batch_execute(&format!(
+            "ALTER TABLE account_migrations RENAME TO ledger; \
+             CREATE VIEW account_migrations AS SELECT {fails} AS version, \
+                 CAST('account_users' AS {text}) AS name, compatible_from, applied_at FROM ledger"
+        ))
+        .unwrap();
+    let failed = conn.transaction(|conn| db.users.on(conn).check());
+    assert_matches!(failed, Err(Error::HostMustRollBack(Some(_))));
+}
 
 fn a_migrated_database_has_no_finding<C: TestConnection>(db: TestDb<C>) {
     assert_sound(&db.users.check().unwrap());
@@ -339,10 +397,11 @@ fn has_table<C: TestConnection>(db: &TestDb<C>, name: &str) -> bool {
 mod mysql_only {
     use diesel::MysqlConnection;
     use diesel::connection::SimpleConnection;
-    use diesel_accounts::{Engine, Error, SchemaProblem, migrations};
+    use diesel::prelude::*;
+    use diesel_accounts::{Accounts, Engine, Error, SchemaFailure, SchemaProblem, migrations};
 
     use super::{assert_sound, has_table, ledger_entries, problems};
-    use crate::support::{LoadNumber, TestDb, alice, assert_matches};
+    use crate::support::{TestDb, alice, assert_matches, cheap_policy, server_url};
 
     #[test]
     fn a_migration_that_was_cut_short_is_completed() {
@@ -370,23 +429,24 @@ mod mysql_only {
         assert_eq!(ledger_entries(&db), 1);
     }
 
-    /// One that Diesel knows nothing of: the first statement that makes a table would commit it.
     #[test]
-    fn migrating_in_a_transaction_of_plain_sql_is_refused_and_leaves_it_to_the_host() {
-        for begin in ["SET SESSION autocommit = 0", "BEGIN"] {
-            let db = TestDb::<MysqlConnection>::empty();
-            let mut conn = db.connect();
-            conn.batch_execute("CREATE TABLE host (name VARCHAR(20))").unwrap();
-            conn.batch_execute(begin).unwrap();
-            conn.batch_execute("INSERT INTO host VALUES ('x')").unwrap();
-            assert_matches!(db.users.on(&mut conn).migrate(), Err(Error::TransactionOpen));
-            conn.batch_execute("ROLLBACK").unwrap();
-            assert_eq!(conn.number("SELECT COUNT(*) AS number FROM host"), 0, "{begin}");
-            conn.batch_execute("COMMIT").unwrap();
-            for _ in 0..2 {
-                db.users.on(&mut conn).migrate().unwrap();
-            }
-            assert_eq!(ledger_entries(&db), 1);
+    fn a_connection_without_a_database_is_told() {
+        let url = server_url("ACCOUNTS_TEST_MYSQL_URL").replace("/accounts?", "/?");
+        let mut conn = MysqlConnection::establish(&url).unwrap();
+        let policy = cheap_policy().build().unwrap();
+        let migrated = Accounts::new(&policy, &mut conn).migrate();
+        assert_matches!(migrated, Err(Error::Schema(SchemaFailure::NoDatabase)));
+    }
+
+    #[test]
+    fn a_failed_migration_leaves_no_transaction_open_with_autocommit_off() {
+        let db = TestDb::<MysqlConnection>::empty();
+        let mut conn = db.connect();
+        conn.batch_execute("CREATE TABLE account_users (id INT); SET SESSION autocommit = 0")
+            .unwrap();
+        for _ in 0..2 {
+            let refused = db.users.on(&mut conn).migrate();
+            assert_matches!(refused, Err(Error::Schema(SchemaFailure::ForeignTable)));
         }
     }
 

@@ -101,8 +101,8 @@ fn damages(engine: Engine) -> Vec<Damage> {
 
 fn mysql_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)> {
     use SchemaProblem::{
-        ColumnRequired, ColumnTooShort, HostTrigger, IndexNotBtree, IndexPartial, NotTransactional,
-        NotUnicode, WrongCollation, WrongType,
+        ColumnRequired, ColumnTooShort, ExtraUniqueIndex, HostTrigger, IndexNotBtree, IndexPartial,
+        NotTransactional, NotUnicode, WrongCollation, WrongType,
     };
     vec![
         (
@@ -164,6 +164,17 @@ fn mysql_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)> {
         (
             "ALTER TABLE account_users MODIFY password_hash VARCHAR(255) NOT NULL",
             vec![(ColumnRequired, "password_hash")],
+        ),
+        (
+            "ALTER TABLE account_users MODIFY email_verified_at BIGINT NOT NULL DEFAULT 0",
+            vec![(ColumnRequired, "email_verified_at")],
+        ),
+        // The policy of the tests requires a username.
+        ("ALTER TABLE account_users MODIFY username_key VARBINARY(400) NOT NULL", vec![]),
+        ("ALTER TABLE account_users ADD COLUMN plan ENUM('free', 'paid') NOT NULL", vec![]),
+        (
+            "ALTER TABLE account_users ADD UNIQUE INDEX i (realm, username_key(6))",
+            vec![(ExtraUniqueIndex, USERNAME_INDEX)],
         ),
         (
             "CREATE TRIGGER watch BEFORE INSERT ON account_users FOR EACH ROW SET @seen = 1",
@@ -243,6 +254,39 @@ fn postgres_damages() -> Vec<(&'static str, Vec<(SchemaProblem, &'static str)>)>
         ("ALTER TABLE account_users ADD COLUMN tenant integer NOT NULL DEFAULT 0", vec![]),
         ("ALTER TABLE account_users ADD COLUMN n integer GENERATED ALWAYS AS IDENTITY", vec![]),
         ("ALTER TABLE account_users ADD COLUMN tenant integer", vec![]),
+        ("ALTER TABLE account_users ALTER username_key SET NOT NULL", vec![]),
+        (
+            "CREATE DOMAIN tenant_id AS integer DEFAULT 5 NOT NULL; \
+             ALTER TABLE account_users ADD COLUMN tenant tenant_id",
+            vec![],
+        ),
+        (
+            "CREATE DOMAIN tenant_id AS integer NOT NULL; \
+             ALTER TABLE account_users ADD COLUMN tenant tenant_id",
+            vec![(ColumnRequired, "tenant")],
+        ),
+        (
+            "CREATE UNIQUE INDEX i ON account_users (realm, email_key) NULLS NOT DISTINCT",
+            vec![(ExtraUniqueIndex, EMAIL_INDEX)],
+        ),
+        ("CREATE UNIQUE INDEX i ON account_users (realm, email_key) WHERE state = 0", vec![]),
+        (
+            // A trigger may fill the column.
+            "CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS \
+                 'BEGIN NEW.tenant := 1; RETURN NEW; END'; \
+             CREATE TRIGGER fill BEFORE INSERT ON account_users \
+                 FOR EACH ROW EXECUTE FUNCTION fill(); \
+             ALTER TABLE account_users ADD COLUMN tenant integer NOT NULL",
+            vec![(HostTrigger, "fill")],
+        ),
+        (
+            "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS \
+                 'BEGIN RETURN NULL; END'; \
+             CREATE TRIGGER watch BEFORE INSERT ON account_users \
+                 FOR EACH ROW EXECUTE FUNCTION nothing(); \
+             ALTER TABLE account_users DISABLE TRIGGER watch",
+            vec![],
+        ),
         (
             "ALTER TABLE account_users ALTER username SET NOT NULL",
             vec![(ColumnRequired, "username")],

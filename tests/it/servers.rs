@@ -9,59 +9,82 @@ use crate::support::wait_until;
 
 #[test]
 fn servers_end_with_the_command() {
-    let (mut script, folder) = start(&["true"]);
+    let Running { mut script, folder, .. } = start(&["true"]);
     assert!(script.wait().unwrap().success());
     assert_gone(&folder);
+    assert!(!Path::new(&folder).exists());
 }
 
 #[test]
 fn servers_end_when_the_script_is_interrupted_or_killed() {
     for signal in ["INT", "TERM", "HUP", "KILL"] {
-        let (mut script, folder) = start(&["sleep", "1000"]);
+        let Running { mut script, folder, command } = start(&["sleep", "1000"]);
         assert!(processes_of(&folder) >= 2, "both servers run");
         let (signal_option, id) = (format!("-{signal}"), script.id().to_string());
         assert!(Command::new("kill").args([signal_option, id]).status().unwrap().success());
         wait_until(|| script.try_wait().unwrap().is_some());
         assert!(!script.wait().unwrap().success(), "{signal}");
         assert_gone(&folder);
+        wait_until(|| !Path::new(&command).exists());
         if signal == "KILL" {
             // Nobody was left to do it.
             fs::remove_dir_all(&folder).unwrap();
         }
+        assert!(!Path::new(&folder).exists(), "{signal}");
     }
 }
 
-/// Neither does a command that will not be asked.
+/// Neither does a command that will not be asked, nor one that leaves something running.
 #[test]
-fn servers_end_although_the_command_ignores_signals() {
+fn servers_and_commands_end_although_the_command_ignores_signals() {
     let stubborn = "trap '' HUP INT TERM; while true; do sleep 1; done";
-    let (mut script, folder) = start(&["sh", "-c", stubborn]);
+    let Running { mut script, folder, command } = start(&["sh", "-c", stubborn]);
     let id = script.id().to_string();
     assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     wait_until(|| script.try_wait().unwrap().is_some());
     assert_gone(&folder);
+    assert!(!Path::new(&folder).exists());
+    wait_until(|| !Path::new(&command).exists());
+
+    let left_behind = "exec >/dev/null; (echo $ACCOUNTS_TEST_MYSQL_URL; exec sleep 1000) &";
+    let Running { mut script, folder, command } = start(&["sh", "-c", left_behind]);
+    let group = command.trim_start_matches("/proc/").to_owned();
+    assert!(script.wait().unwrap().success());
+    assert_gone(&folder);
+    let in_group = Command::new("pgrep").args(["-g", &group]).status().unwrap();
+    assert_eq!(in_group.code(), Some(1), "nothing of the command is left");
 }
 
-/// Starts the servers with a command, and waits until the command runs; the folder of the servers.
-fn start(command: &[&str]) -> (Child, String) {
+/// A script with its servers.
+struct Running {
+    script: Child,
+    /// Where the servers live.
+    folder: String,
+    /// Where `/proc` shows the command.
+    command: String,
+}
+
+/// Starts the servers with a command, and waits until the command runs.
+fn start(command: &[&str]) -> Running {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     // The command says where the servers are, and becomes the real one.
     // A shell that was started in the background ignores interrupts, and so would all below it.
     let mut script = Command::new("env")
         .arg("--default-signal=HUP,INT,TERM")
         .arg(root.join("scripts/with-servers"))
-        .args(["sh", "-c", "echo \"$ACCOUNTS_TEST_MYSQL_URL\"; exec \"$@\"", "sh"])
+        .args(["sh", "-c", "echo \"$$ $ACCOUNTS_TEST_MYSQL_URL\"; exec \"$@\"", "sh"])
         .args(command)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut url = String::new();
-    BufReader::new(script.stdout.take().unwrap()).read_line(&mut url).unwrap();
-    let socket = url.trim().split_once("unix_socket=").unwrap().1;
+    let mut line = String::new();
+    BufReader::new(script.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let (id, url) = line.trim().split_once(' ').unwrap();
+    let socket = url.split_once("unix_socket=").unwrap().1;
     let folder = Path::new(socket).ancestors().nth(2).unwrap().display().to_string();
-    (script, folder)
+    Running { script, folder, command: format!("/proc/{id}") }
 }
 
 /// Waits until no process has the folder in its arguments.

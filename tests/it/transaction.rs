@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::result::Error::RollbackTransaction;
 use diesel_accounts::{
-    Creation, Engine, Error, Matched, NewUser, TakenReason, UserId, UserManager,
+    Accounts, Creation, Engine, Error, Matched, NewUser, TakenReason, UserId, UserManager,
 };
 
 use crate::support::{
@@ -376,8 +376,19 @@ fn every_other_act_leaves_the_transaction_usable_or_says_to_roll_back<C: TestCon
     // A look-up that fails leaves nothing to go on with.
     let mut conn = db.connect();
     db.connect().batch_execute("DROP TABLE refers; DROP TABLE account_users").unwrap();
-    let failed = conn.transaction(|conn| db.users.on(conn).user_by_id(id));
-    assert_matches!(failed, Err(Error::HostMustRollBack(Some(_))));
+    type Read<'a, C> = &'a dyn Fn(&mut Accounts<'_, C>) -> Result<(), Error>;
+    let reads: [Read<'_, C>; 6] = [
+        &|accounts| accounts.user_by_id(id).map(drop),
+        &|accounts| accounts.user_by_username("alice").map(drop),
+        &|accounts| accounts.user_by_email("alice@example.org").map(drop),
+        &|accounts| accounts.list_users(None, 1).map(drop),
+        &|accounts| accounts.users_by_username_prefix("a", None, 1).map(drop),
+        &|accounts| accounts.users_by_email_prefix("a", None, 1).map(drop),
+    ];
+    for read in reads {
+        let failed = conn.transaction(|conn| read(&mut db.users.on(conn)));
+        assert_matches!(failed, Err(Error::HostMustRollBack(Some(_))));
+    }
 }
 
 /// Asserts what was sent, and nothing else, by the first words.

@@ -66,7 +66,7 @@ pub(crate) trait Dialect<C>: Backend {
     /// Does the work of `migrate` on a connection without a transaction, alone.
     fn migrate(conn: &mut C, until: Instant) -> Result<()>;
 
-    /// The columns of a table where `migrate` would make it; none if there is no such table.
+    /// The columns of a table that `migrate` would find; none if there is no such table.
     fn columns(conn: &mut C, table: &str) -> QueryResult<Vec<FoundColumn>>;
 
     /// The indexes of our table.
@@ -158,7 +158,10 @@ struct ColumnRow {
     length: Option<i64>,
     #[diesel(sql_type = Nullable<Text>)]
     collation: Option<String>,
-    /// 1 if a row without a value for it is refused.
+    /// 1 if NULL is refused.
+    #[diesel(sql_type = BigInt)]
+    not_null: i64,
+    /// 1 if a row that does not name it is refused.
     #[diesel(sql_type = BigInt)]
     required: i64,
 }

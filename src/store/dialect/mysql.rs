@@ -10,7 +10,7 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::{ColumnRow, Dialect, Engine, Trouble, host_triggers};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SchemaFailure};
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
 use crate::store::migrate::{MigrationSteps, remaining_millis, run_pending};
 use crate::store::schema::account_users;
@@ -85,12 +85,17 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
         let lock: NumberRow = sql_query(format!("SELECT GET_LOCK({LOCK_NAME}, ?) AS number"))
             .bind::<BigInt, _>(seconds)
             .get_result(conn)?;
-        if lock.number != Some(1) {
-            return Err(Error::Busy);
+        match lock.number {
+            Some(1) => {}
+            // The name of the lock is NULL without a database.
+            None => return Err(Error::Schema(SchemaFailure::NoDatabase)),
+            Some(_) => return Err(Error::Busy),
         }
         // With `autocommit` off our own statements are in a transaction too.
-        let result =
-            run_pending(conn).and_then(|()| conn.batch_execute("COMMIT").map_err(Error::from));
+        let result = match run_pending(conn) {
+            Ok(()) => conn.batch_execute("COMMIT").map_err(Error::from),
+            Err(error) => conn.batch_execute("ROLLBACK").map_err(Error::from).and(Err(error)),
+        };
         // If this fails the connection is lost, and the lock with it.
         let _ = sql_query(format!("SELECT RELEASE_LOCK({LOCK_NAME}) AS number"))
             .get_result::<NumberRow>(conn);
@@ -102,8 +107,9 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
             "SELECT column_name AS name, data_type AS type_name, \
                     CAST(character_maximum_length AS SIGNED) AS length, \
                     collation_name AS collation, \
-                    CAST(is_nullable = 'NO' AND column_default IS NULL AND extra = '' AS SIGNED) \
-                        AS required \
+                    CAST(is_nullable = 'NO' AS SIGNED) AS not_null, \
+                    CAST(is_nullable = 'NO' AND column_default IS NULL \
+                         AND LENGTH(extra) = 0 AND data_type <> 'enum' AS SIGNED) AS required \
              FROM information_schema.columns \
              WHERE table_schema = DATABASE() AND table_name = ?",
         )
@@ -130,6 +136,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
                     None | Some("utf8mb4_nopad_bin" | "utf8mb4_0900_bin")
                 ),
                 unicode: collation.is_none_or(|name| name.starts_with("utf8mb4")),
+                not_null: row.not_null == 1,
                 required: row.required == 1,
                 name: row.name,
                 length: row.length,
@@ -156,6 +163,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
             btree: row.btree == 1,
             immediate: true,
             whole: row.whole == 1,
+            of_prefixes: row.whole != 1,
             nulls_differ: true,
             bytewise: true,
         };

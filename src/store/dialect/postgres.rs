@@ -57,6 +57,9 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
     }
 
     fn migrate(conn: &mut C, until: Instant) -> Result<()> {
+        if is_in_transaction(conn)? {
+            return Err(Error::TransactionOpen);
+        }
         conn.transaction(|conn| {
             // The ledger must be read after the wait, whatever the host's default isolation.
             conn.batch_execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")?;
@@ -78,9 +81,11 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
                          THEN (a.atttypmod - 4)::bigint END AS length, \
                     (SELECT collname::text FROM pg_catalog.pg_collation \
                      WHERE oid = a.attcollation) AS collation, \
-                    (a.attnotnull AND NOT a.atthasdef AND a.attidentity = '')::int::bigint \
-                        AS required \
+                    (a.attnotnull OR t.typnotnull)::int::bigint AS not_null, \
+                    ((a.attnotnull OR t.typnotnull) AND NOT a.atthasdef AND a.attidentity = '' \
+                     AND t.typdefault IS NULL)::int::bigint AS required \
              FROM pg_catalog.pg_attribute a \
+             JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
              WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped",
         )
         .bind::<Text, _>(table)
@@ -96,6 +101,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
             },
             bytewise: matches!(row.collation.as_deref(), Some("C" | "POSIX")),
             unicode: true,
+            not_null: row.not_null == 1,
             required: row.required == 1,
             name: row.name,
             length: row.length,
@@ -133,6 +139,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
             btree: row.btree,
             immediate: row.immediate,
             whole: row.whole,
+            of_prefixes: false,
             nulls_differ: row.nulls_differ,
             bytewise: row.bytewise,
         };
@@ -155,7 +162,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
         }
         let triggers = sql_query(
             "SELECT tgname::text AS name FROM pg_catalog.pg_trigger \
-             WHERE tgrelid = to_regclass('account_users') AND NOT tgisinternal \
+             WHERE tgrelid = to_regclass('account_users') AND NOT tgisinternal AND tgenabled <> 'D' \
              UNION ALL \
              SELECT rulename::text FROM pg_catalog.pg_rewrite \
              WHERE ev_class = to_regclass('account_users') AND rulename <> '_RETURN' \
@@ -175,6 +182,15 @@ impl<C: LoadConnection<Backend = Self>> MigrationSteps<C> for Pg {
     fn step(conn: &mut C, statement: &str) -> Result<()> {
         conn.batch_execute(statement).map_err(Error::from)
     }
+}
+
+/// Whether a transaction is open that Diesel does not know of, begun in plain SQL: two statements on
+/// their own are in transactions that began at two times.
+fn is_in_transaction<C: LoadConnection<Backend = Pg>>(conn: &mut C) -> QueryResult<bool> {
+    let mut began = || -> QueryResult<String> {
+        diesel::select(diesel::dsl::sql::<Text>("transaction_timestamp()::text")).get_result(conn)
+    };
+    Ok(began()? == began()?)
 }
 
 /// Takes the lock of migrations for the rest of the transaction, if nobody has it.

@@ -65,6 +65,9 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
                         return Err(Error::Busy);
                     }
                 }
+                Err(Error::Database(failure)) if is_nested(failure.diesel_error()) => {
+                    return Err(Error::TransactionOpen);
+                }
                 result => return result,
             }
         }
@@ -72,7 +75,8 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
 
     fn columns(conn: &mut C, table: &str) -> QueryResult<Vec<FoundColumn>> {
         let rows: Vec<ColumnRow> = sql_query(
-            "SELECT name, upper(type) AS type_name, \"notnull\" AND dflt_value IS NULL AS required \
+            "SELECT name, upper(type) AS type_name, \"notnull\" AS not_null, \
+                    \"notnull\" AND dflt_value IS NULL AS required \
              FROM pragma_table_info(?, 'main')",
         )
         .bind::<Text, _>(table)
@@ -93,6 +97,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
                 length: None,
                 bytewise: !is_key || is_bytewise(conn, table, &row.name)?,
                 unicode: true,
+                not_null: row.not_null == 1,
                 required: row.required == 1,
                 name: row.name,
             });
@@ -119,6 +124,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
             btree: true,
             immediate: true,
             whole: row.partial == 0,
+            of_prefixes: false,
             nulls_differ: true,
             bytewise: row.bytewise == 1,
         };
@@ -179,6 +185,16 @@ fn is_busy(message: &str) -> bool {
         .any(|text| message.starts_with(text))
 }
 
+/// Whether a transaction was open that Diesel does not know of, begun in plain SQL.
+fn is_nested(error: &diesel::result::Error) -> bool {
+    match error {
+        diesel::result::Error::DatabaseError(_, information) => {
+            information.message() == "cannot start a transaction within a transaction"
+        }
+        _ => false,
+    }
+}
+
 fn is_contention(error: &diesel::result::Error) -> bool {
     match error {
         diesel::result::Error::DatabaseError(_, information) => is_busy(information.message()),
@@ -211,6 +227,8 @@ struct ColumnRow {
     name: String,
     #[diesel(sql_type = Text)]
     type_name: String,
+    #[diesel(sql_type = BigInt)]
+    not_null: i64,
     #[diesel(sql_type = BigInt)]
     required: i64,
 }

@@ -3,7 +3,7 @@ CREATE TABLE IF NOT EXISTS account_migrations (
     name VARCHAR(255) NOT NULL,
     compatible_from INT NOT NULL,
     applied_at BIGINT NOT NULL
-) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin COMMENT = 'diesel-accounts';
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin COMMENT = 'diesel-accounts';
 
 CREATE TABLE IF NOT EXISTS account_users (
     id BINARY(16) NOT NULL PRIMARY KEY,
@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS account_users (
     UNIQUE INDEX account_users_username_key (realm, username_key) USING BTREE,
     UNIQUE INDEX account_users_email_key (realm, email_key) USING BTREE,
     INDEX account_users_created (realm, created_at, id) USING BTREE
-) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin COMMENT = 'diesel-accounts';
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin COMMENT = 'diesel-accounts';
 
 INSERT INTO account_migrations (version, name, compatible_from, applied_at)
 SELECT 1, 'account_users', 1, CAST(UNIX_TIMESTAMP() AS SIGNED) * 1000000
