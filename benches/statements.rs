@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use diesel::connection::InstrumentationEvent;
 use diesel::prelude::*;
-use diesel_accounts::{Argon2Cost, NewUser, PasswordRules, Policy, UserId, UserManager};
+use diesel_accounts::{Argon2Cost, Hashing, NewUser, Policy, UserId, UserManager};
 
 #[path = "../examples/support/mod.rs"]
 #[expect(dead_code, reason = "a bench takes its arguments from cargo, among others")]
@@ -35,8 +35,8 @@ fn measure(database: Database) -> Result<(), Box<dyn Error>> {
     let engine = database.engine();
     with_pool!(database, |pool| {
         // The race is in the database, and so is what is counted: a hash may cost nothing.
-        let cheap = PasswordRules::new().cost(Argon2Cost::new(8, 1, 1)?);
-        let policy = Policy::builder().passwords(cheap).build()?;
+        let cheap = Hashing::new().cost(Argon2Cost::new(8, 1, 1)?);
+        let policy = Policy::builder().hashing(cheap).build()?;
         let users = UserManager::with_policy(pool.clone(), policy);
         users.migrate()?;
 
@@ -87,6 +87,24 @@ fn measure(database: Database) -> Result<(), Box<dyn Error>> {
         report("user_by_login");
         users.list_users(None, 50)?;
         report("list_users");
+        let login = created.username().unwrap_or_default();
+        let sign_in = |password: &str| users.authenticate(login, password);
+        let _ = sign_in("correct horse")?;
+        report("authenticate, for the first time");
+        let _ = sign_in("correct horse")?;
+        report("authenticate, again");
+        let _ = sign_in("wrong horse")?;
+        report("authenticate, wrong password");
+        for _ in 0..4 {
+            let _ = sign_in("wrong horse")?;
+        }
+        counter.take();
+        let _ = sign_in("wrong horse")?;
+        report("authenticate, refused by a wait");
+        users.set_password(created.id(), "battery staple")?;
+        report("set_password");
+        let _ = users.change_password(created.id(), "battery staple", "correct horse")?;
+        report("change_password");
         users.disable_user(created.id())?;
         report("disable_user");
         users.delete_user(created.id())?;

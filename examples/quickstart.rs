@@ -1,4 +1,4 @@
-//! Creates a user, and recognises the same person in another spelling.
+//! Creates a user, recognises the same person in another spelling, and signs her in.
 //!
 //!     cargo run --example quickstart
 
@@ -6,7 +6,7 @@
 
 use std::error::Error;
 
-use diesel_accounts::{Creation, NewUser, UserManager};
+use diesel_accounts::{Creation, NewUser, SignIn, UserManager};
 
 mod support;
 
@@ -31,8 +31,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
 
-        let found = users.user_by_login("alice@example.org")?;
-        println!("found: {:?}", found.as_ref().and_then(|user| user.username()));
+        match users.authenticate("alice@example.org", "correct horse battery")? {
+            SignIn::Accepted(accepted) => println!("signed in: {}", accepted.user().id()),
+            SignIn::Refused(refusal) => println!("refused: {refusal}"),
+            _ => println!("not supported"),
+        }
         Ok(())
     })
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::error::Error;
 use crate::policy::Duplicates;
-use crate::store::users::{Claim, UserRow};
+use crate::store::rows::{Claim, UserRow};
 use crate::timestamp::Timestamp;
 use crate::user::{User, UserId, UserState};
 
@@ -156,6 +156,16 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// Somebody who has one of two names, but not both.
+    pub(crate) fn by_one(existing: &Existing) -> Self {
+        let id = existing.user_id();
+        Self {
+            username_holder: (existing.matched != Matched::Email).then_some(id),
+            email_holder: (existing.matched != Matched::Username).then_some(id),
+            reason: TakenReason::ByAnother,
+        }
+    }
+
     /// The account that holds the username; `None` if nobody does.
     #[must_use]
     pub fn username_holder(&self) -> Option<UserId> {
@@ -193,6 +203,8 @@ impl fmt::Display for Taken {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum TakenReason {
+    /// An account that was to be imported shares only one of its names with one that is there.
+    ByAnother,
     /// One account holds the username, another the email: neither is *the* existing one.
     ByTwoAccounts,
     /// The policy is [`Duplicates::Refuse`].
@@ -213,7 +225,8 @@ pub(crate) enum Verdict {
 
 /// Decides what a creation comes to, from the rows that have its id or one of its keys.
 ///
-/// `unanswered` is the time of creation that this very call sent before, and never heard the answer.
+/// `unanswered` is the time of creation that this very call sent before, and never heard the
+/// answer.
 pub(crate) fn decide(
     claim: &Claim<'_>,
     rows: Vec<UserRow>,

@@ -1,6 +1,7 @@
 //! Why an operation did not succeed.
 
 use std::fmt;
+use std::time::Duration;
 
 use diesel::r2d2::PoolError;
 use diesel::result::DatabaseErrorKind;
@@ -16,7 +17,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why an account operation did not succeed.
 ///
 /// The texts are fixed and hold no data of any user; what a driver said is kept apart, in
-/// [`DatabaseFailure`] and [`PoolFailure`], and is never a part of `Display`, `Debug` or `source()`.
+/// [`DatabaseFailure`] and [`PoolFailure`], and is never a part of `Display`, `Debug` or
+/// `source()`.
 ///
 /// # What it says about an account that was to be created
 ///
@@ -33,6 +35,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// | [`HiddenConflict`](Self::HiddenConflict) | not created | reports it: see the variant |
 /// | [`Pool`](Self::Pool) | not created | tries again later |
 /// | [`Hashing`](Self::Hashing) | not created | tries again later |
+/// | [`HashingBusy`](Self::HashingBusy) | not created | tries again after the time that it names |
+/// | [`BreachCheckUnavailable`](Self::BreachCheckUnavailable) | not created | tries again later |
 /// | [`HostMustRollBack`](Self::HostMustRollBack) | not created, once rolled back | rolls back, runs its transaction again |
 /// | [`Undetermined`](Self::Undetermined) | nobody knows yet | asks again with the same id |
 ///
@@ -131,6 +135,23 @@ pub enum Error {
     /// The password could not be hashed.
     #[error("{0}")]
     Hashing(HashingFailure),
+
+    /// Too many passwords were being hashed: the queue was full, or the turn did not come in time
+    /// ([`Hashing::longest_wait`](crate::Hashing::longest_wait)).
+    #[error("too many passwords are being hashed")]
+    #[non_exhaustive]
+    HashingBusy {
+        /// When it is worth to try again, about.
+        retry_after: Duration,
+    },
+
+    /// It cannot be found out now whether the new password was stolen, and the policy insists.
+    #[error("the check for breached passwords is not available")]
+    BreachCheckUnavailable,
+
+    /// The policy lacks something that the operation needs: the host's own mistake.
+    #[error("{0}")]
+    Configuration(ConfigurationFailure),
 }
 
 impl Error {
@@ -139,14 +160,18 @@ impl Error {
     ///
     /// True for [`Busy`](Self::Busy), [`Pool`](Self::Pool), [`Undetermined`](Self::Undetermined)
     /// (with the same id) and [`HostMustRollBack`](Self::HostMustRollBack) (with the whole
-    /// transaction), for hashing that found no memory, and for a lost connection as far as Diesel
-    /// names it: some drivers, that of MariaDB/MySQL among them, give it no kind of its own.
+    /// transaction), for hashing that found no memory or no room in the queue, for a breach check
+    /// that is not available, and for a lost connection as far as Diesel names it: some drivers,
+    /// that of MariaDB/MySQL among them, give it no kind of its own.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Busy | Self::Pool(_) | Self::Undetermined { .. } | Self::HostMustRollBack(_) => {
-                true
-            }
+            Self::Busy
+            | Self::BreachCheckUnavailable
+            | Self::HashingBusy { .. }
+            | Self::HostMustRollBack(_)
+            | Self::Pool(_)
+            | Self::Undetermined { .. } => true,
             Self::Hashing(failure) => *failure == HashingFailure::OutOfMemory,
             Self::Database(failure) | Self::NotCreated(failure) => failure.is_retryable(),
             _ => false,
@@ -322,9 +347,31 @@ pub enum HashingFailure {
     /// There was no memory to hash in.
     #[error("there was no memory to hash the password in")]
     OutOfMemory,
+    /// One hash needs more memory than all hashes together may have.
+    #[error("the hash needs more memory than there may be in use")]
+    OverBudget,
     /// The operating system gave no random numbers for the salt or the id.
     #[error("the operating system gave no random numbers")]
     Random,
+}
+
+/// What the policy lacks.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigurationFailure {
+    /// A password hash was made with a secret key that the policy does not have
+    /// ([`Hashing::pepper`](crate::Hashing::pepper)). It is not known whether the password is
+    /// right.
+    #[error("the secret key {key_id:?} of a password hash is not known")]
+    #[non_exhaustive]
+    PepperMissing {
+        /// The id of the key.
+        key_id: String,
+    },
+    /// The policy has no key of the host's
+    /// ([`PolicyBuilder::secret_key`](crate::PolicyBuilder::secret_key)).
+    #[error("the policy has no secret key")]
+    NoSecretKey,
 }
 
 /// Why the schema cannot be brought up to date.

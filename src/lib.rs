@@ -25,6 +25,9 @@
 //!   one is open: [`UserManager::on`], or [`Accounts::new`] where there is no pool.
 //! - [`Policy`] says what is allowed: [`UsernameRules`], [`EmailRules`], [`PasswordRules`],
 //!   [`Identifiers`], [`Duplicates`].
+//! - [`UserManager::authenticate`] verifies a password, and answers [`SignIn`]; [`ThrottleRules`]
+//!   bound how often one may be tried, [`Hashing`] what a hash costs and how many are made at once.
+//! - [`UserManager::import_users`] takes accounts over from another system, with their hashes.
 //! - [`Creation`] is the answer to a creation, [`Error`] everything else that it can come to, and
 //!   [`InvalidUser`] what is wrong with the input.
 //! - [`schema`] is for the host's foreign keys and joins, [`migrations`] for hosts that run the SQL
@@ -39,24 +42,28 @@
 //!    followed by its absence, but by a deletion.
 //! 3. At most one call for an account hears `Created`, and exactly one unless an outcome stayed
 //!    undetermined. All others hear `Existing`, or a true error.
-//! 4. The host's transaction survives whatever is done in it, or the host is told at once to roll it
-//!    back.
+//! 4. The host's transaction survives whatever is done in it, or the host is told at once to roll
+//!    it back.
 //! 5. Two spellings are equal, or not, on all engines alike; a username is never an email address.
-//! 6. No password and no hash is in any `Display`, `Debug`, `source()` or bound value of a query log,
-//!    and nothing that a driver said in any text of an error.
+//! 6. No password and no hash is in any `Display`, `Debug`, `source()` or bound value of a query
+//!    log, and nothing that a driver said in any text of an error.
 //! 7. No connection is held while a password is hashed, and never more than one at a time.
 //! 8. No wait of the library's own is without a deadline.
+//! 9. Memory and time of hashing are bounded, whatever the number of callers and whatever
+//!    parameters a stored hash names.
+//! 10. A refused sign-in is the same for every reason, in its words and in the work that is done;
+//!     only as many passwords are looked at as the policy allows, by all instances together.
 //!
 //! # What it does not do
 //!
-//! - It verifies no passwords, throttles nothing and issues no tokens yet; it sends no mail.
+//! - It keeps no sessions and issues no tokens for mail yet; it sends no mail.
 //! - It keeps no roles, groups or profiles: those are tables of the host's, joined by
 //!   [`joinable_with_account_users!`].
 //! - It bounds its own waits, not a single statement: the host sets the time-outs of its server and
 //!   driver.
 //!
-//! In the examples the database is `:memory:`, which is a database for each connection and gone with
-//! it: good for an example with a pool of one, and for nothing else.
+//! In the examples the database is `:memory:`, which is a database for each connection and gone
+//! with it: good for an example with a pool of one, and for nothing else.
 //!
 //! # Features
 //!
@@ -66,6 +73,7 @@
 //! |---|---|---|
 //! | `postgres`, `mysql`, `sqlite` | the engine, as in Diesel; any number of them | the client library |
 //! | `bundled` | SQLite from its C source | a C compiler, half a minute |
+//! | `zxcvbn` | an estimate of a password's strength | `zxcvbn` with regular expressions |
 //! | `serde` | `Serialize` for ids and for [`InvalidUser`] | `serde`, without its macros |
 //!
 //! Every feature that is not listed here is not part of the public API.
@@ -78,8 +86,8 @@
 //!
 //! The connection is of an engine whose feature is not enabled for *this* crate: add it to the
 //! features of `diesel-accounts`, beside Diesel's own. In code that is generic over the connection,
-//! the one bound to write is [`AccountConnection`]; for a [`UserManager`], whose connections come from
-//! a pool, it is `AccountConnection + R2D2Connection + 'static`.
+//! the one bound to write is [`AccountConnection`]; for a [`UserManager`], whose connections come
+//! from a pool, it is `AccountConnection + R2D2Connection + 'static`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
@@ -93,38 +101,56 @@
 )]
 
 mod accounts;
+mod context;
 mod creation;
 mod error;
 pub mod guide;
 mod identity;
+mod import;
 mod manager;
 mod new_user;
 mod password;
 mod policy;
 mod retry;
+mod secret_key;
+mod sign_in;
 mod store;
+mod throttle;
 mod timestamp;
 mod user;
 
 pub use diesel;
 
-pub use crate::accounts::{Accounts, InvalidCursor, UserCursor};
+pub use crate::accounts::{Accounts, FailedAttempts, InvalidCursor, UserCursor};
+pub use crate::context::Context;
 pub use crate::creation::{Creation, Existing, Matched, Taken, TakenReason};
 pub use crate::error::{
-    DatabaseFailure, Error, HashingFailure, PoolFailure, Result, SchemaFailure,
+    ConfigurationFailure, DatabaseFailure, Error, HashingFailure, PoolFailure, Result,
+    SchemaFailure,
 };
 pub use crate::identity::{
     COMMON_RESERVED_USERNAMES, EmailRules, Field, FieldError, InvalidUser, Scripts, UsernameRules,
     Violation,
 };
+pub use crate::import::{ImportOutcome, ImportSummary, ImportUser, InvalidImport, PreparedImport};
 pub use crate::manager::UserManager;
 pub use crate::new_user::{NewUser, PreparedUser};
-pub use crate::password::{Argon2Cost, InvalidCost, Password, PasswordRules};
+pub use crate::password::{
+    Argon2Cost, Argon2Engine, Argon2Input, Argon2Variant, BreachCheck, BreachCheckUnavailable,
+    Calibration, ForeignHashes, Hashing, InvalidCost, InvalidHash, InvalidPepper, Password,
+    PasswordRules, Pepper, WhenUnavailable,
+};
 pub use crate::policy::{Duplicates, Identifiers, InvalidPolicy, Policy, PolicyBuilder};
+pub use crate::secret_key::{DeviceToken, InvalidKey, SecretKey, SessionAuthHash};
+pub use crate::sign_in::{
+    Accepted, Demand, PasswordChange, PasswordChangeAttempt, PreparedPassword, Refusal,
+    RefusalReason, SignIn, SignInAttempt, VerifiedAttempt, VerifiedPasswordChange,
+};
 pub use crate::store::check::{Finding, SchemaProblem, SchemaReport};
 pub use crate::store::dialect::Engine;
 pub use crate::store::migrate::{Migration, migrations};
 pub use crate::store::{AccountBackend, AccountConnection, schema};
+pub use crate::throttle::ThrottleRules;
 pub use crate::timestamp::{Clock, Timestamp};
 pub use crate::user::{InvalidId, RealmId, User, UserId, UserState};
 

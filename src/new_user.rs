@@ -98,7 +98,8 @@ impl fmt::Debug for NewUser {
     }
 }
 
-/// A new user who is valid and whose password is hashed: ready to be inserted, as often as it takes.
+/// A new user who is valid and whose password is hashed: ready to be inserted, as often as it
+/// takes.
 ///
 /// Made by [`Policy::prepare`](crate::Policy::prepare) or
 /// [`UserManager::prepare`](crate::UserManager::prepare). All insertions of one `PreparedUser` are

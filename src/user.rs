@@ -46,6 +46,7 @@ pub struct User {
     pub(crate) updated_at: Timestamp,
     pub(crate) password_changed_at: Option<Timestamp>,
     pub(crate) last_sign_in_at: Option<Timestamp>,
+    pub(crate) password_change_required: i16,
 }
 
 impl User {
@@ -137,10 +138,32 @@ impl User {
         self.password_changed_at
     }
 
-    /// When the person last signed in; `None` if never.
+    /// When the person last signed in, as exactly as the policy wants it
+    /// ([`PolicyBuilder::sign_in_recorded_every`](crate::PolicyBuilder::sign_in_recorded_every));
+    /// `None` if never.
     #[must_use]
     pub fn last_sign_in_at(&self) -> Option<Timestamp> {
         self.last_sign_in_at
+    }
+
+    /// Whether the person must change the password
+    /// ([`Accounts::require_password_change`](crate::Accounts::require_password_change)).
+    #[must_use]
+    pub fn must_change_password(&self) -> bool {
+        self.password_change_required != 0
+    }
+}
+
+impl User {
+    /// The user after a change of password then.
+    pub(crate) fn with_new_password(&self, then: Timestamp) -> Self {
+        Self {
+            session_generation: self.session_generation + 1,
+            updated_at: then,
+            password_changed_at: Some(then),
+            password_change_required: 0,
+            ..self.clone()
+        }
     }
 }
 
@@ -263,9 +286,9 @@ macro_rules! id {
 id! {
     /// Identifies one user, and the creation that made it.
     ///
-    /// A new id is a UUIDv7 (RFC 9562, section 5.7): it sorts by the millisecond in which it was made
-    /// and is otherwise random. It is unique and no secret: never a token. Ids are made by the host's
-    /// own server and never taken from a stranger.
+    /// A new id is a UUIDv7 (RFC 9562, section 5.7): it sorts by the millisecond in which it was
+    /// made and is otherwise random. It is unique and no secret: never a token. Ids are made by the
+    /// host's own server and never taken from a stranger.
     ///
     /// ```
     /// use diesel_accounts::UserId;

@@ -13,18 +13,18 @@ use super::transaction::{in_savepoint_if_needed, transaction_depth};
 use crate::creation::{Creation, Verdict, decide};
 use crate::error::{DatabaseFailure, Error, Result};
 use crate::new_user::PreparedUser;
-use crate::policy::Policy;
+use crate::policy::Duplicates;
 use crate::retry::Backoff;
 use crate::store::AccountConnection;
 use crate::store::dialect::{Dialect, Trouble};
-use crate::store::users::{InsertUser, UserQueries};
-use crate::user::RealmId;
+use crate::store::rows::InsertUser;
+use crate::store::users::UserQueries;
 
 impl<C: AccountConnection> Accounts<'_, C> {
     /// Creates a user, or returns the one that exists.
     ///
-    /// Inside a transaction it is one attempt that leaves the transaction usable, and `Created` is a
-    /// promise only until the host commits; on PostgreSQL the insertion is done in a savepoint.
+    /// Inside a transaction it is one attempt that leaves the transaction usable, and `Created` is
+    /// a promise only until the host commits; on PostgreSQL the insertion is done in a savepoint.
     /// Outside it is one statement that commits by itself, repeated until the policy's deadline
     /// where the database was busy.
     ///
@@ -55,7 +55,8 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// ```
     pub fn create_user(&mut self, prepared: &PreparedUser) -> Result<Creation> {
         let until = Instant::now() + self.policy.deadline();
-        create(&mut Lent(self.conn), self.policy, self.realm, prepared, until)
+        let wanted = InsertUser::new(prepared, self.realm, self.policy.now());
+        create(&mut Lent(self.conn), self.policy.duplicates(), &wanted, until)
     }
 }
 
@@ -69,7 +70,7 @@ pub(crate) trait Connections<C> {
 }
 
 /// The host's own connection.
-struct Lent<'a, C>(&'a mut C);
+pub(super) struct Lent<'a, C>(pub(super) &'a mut C);
 
 impl<C> Connections<C> for Lent<'_, C> {
     fn current(&mut self, _: Instant) -> Result<&mut C> {
@@ -84,19 +85,17 @@ impl<C> Connections<C> for Lent<'_, C> {
 /// Creates a user on one connection after the other, or in the transaction that is open.
 pub(crate) fn create<C, S>(
     connections: &mut S,
-    policy: &Policy,
-    realm: RealmId,
-    prepared: &PreparedUser,
+    duplicates: Duplicates,
+    wanted: &InsertUser<'_>,
     until: Instant,
 ) -> Result<Creation>
 where
     C: AccountConnection,
     S: Connections<C>,
 {
-    let wanted = InsertUser::new(prepared, realm, policy.now());
     match transaction_depth(connections.current(until)?) {
-        Ok(0) => Attempts::new(policy, &wanted, until).run(connections),
-        Ok(_) => create_in_transaction(connections.current(until)?, policy, &wanted),
+        Ok(0) => Attempts::new(duplicates, wanted, until).run(connections),
+        Ok(_) => create_in_transaction(connections.current(until)?, duplicates, wanted),
         Err(broken) => Err(Error::HostMustRollBack(Some(DatabaseFailure::new(broken)))),
     }
 }
@@ -105,7 +104,7 @@ where
 /// whatever was written after it would be committed on its own.
 fn create_in_transaction<C: AccountConnection>(
     conn: &mut C,
-    policy: &Policy,
+    duplicates: Duplicates,
     wanted: &InsertUser<'_>,
 ) -> Result<Creation> {
     let must_roll_back =
@@ -123,7 +122,7 @@ fn create_in_transaction<C: AccountConnection>(
         },
     }
     let rows = C::Backend::holders_in_transaction(conn, &wanted.claim()).map_err(must_roll_back)?;
-    match decide(&wanted.claim(), rows, policy.duplicates(), None) {
+    match decide(&wanted.claim(), rows, duplicates, None) {
         Verdict::Answer(creation) => Ok(creation),
         Verdict::Refused(error) => Err(error),
         Verdict::NotVisible => Err(Error::HostMustRollBack(None)),
@@ -132,7 +131,7 @@ fn create_in_transaction<C: AccountConnection>(
 
 /// The tries of one creation on connections without a transaction.
 struct Attempts<'a> {
-    policy: &'a Policy,
+    duplicates: Duplicates,
     wanted: &'a InsertUser<'a>,
     until: Instant,
     backoff: Backoff,
@@ -148,10 +147,10 @@ struct Attempts<'a> {
 }
 
 impl<'a> Attempts<'a> {
-    fn new(policy: &'a Policy, wanted: &'a InsertUser<'a>, until: Instant) -> Self {
+    fn new(duplicates: Duplicates, wanted: &'a InsertUser<'a>, until: Instant) -> Self {
         let backoff = Backoff::until(until);
         let (unanswered, unread) = (None, None);
-        Self { policy, wanted, until, backoff, unanswered, unread, unseen: 0, unnamed: 0 }
+        Self { duplicates, wanted, until, backoff, unanswered, unread, unseen: 0, unnamed: 0 }
     }
 
     fn run<C, S>(mut self, connections: &mut S) -> Result<Creation>
@@ -229,7 +228,7 @@ impl<'a> Attempts<'a> {
         match C::Backend::holders(conn, &claim) {
             Ok(rows) => {
                 let unanswered = self.unanswered.as_ref().map(|_| self.wanted.created_at);
-                match decide(&claim, rows, self.policy.duplicates(), unanswered) {
+                match decide(&claim, rows, self.duplicates, unanswered) {
                     Verdict::Answer(creation) => Attempt::Done(Ok(creation)),
                     Verdict::Refused(error) => Attempt::Done(Err(error)),
                     Verdict::NotVisible => Attempt::Unseen,

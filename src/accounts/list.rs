@@ -8,7 +8,8 @@ use super::transaction::read;
 use crate::error::Result;
 use crate::identity::key::{EmailKey, UsernameKey};
 use crate::store::AccountConnection;
-use crate::store::users::{KeyRange, UserQueries};
+use crate::store::rows::KeyRange;
+use crate::store::users::UserQueries;
 use crate::timestamp::Timestamp;
 use crate::user::{InvalidId, User, UserId};
 

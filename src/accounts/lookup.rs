@@ -10,7 +10,8 @@ use crate::identity::key::{EmailKey, UsernameKey};
 use crate::policy::Policy;
 use crate::store::AccountConnection;
 use crate::store::dialect::Trouble;
-use crate::store::users::{Claim, UserQueries, UserRow};
+use crate::store::rows::{Claim, UserRow};
+use crate::store::users::UserQueries;
 use crate::user::{User, UserId};
 
 impl<C: AccountConnection> Accounts<'_, C> {
@@ -119,9 +120,9 @@ impl<C: AccountConnection> Accounts<'_, C> {
 
 /// What the creation of somebody comes to who is already there; `None` if nobody is in the way.
 ///
-/// It saves the hash where the answer is known beforehand, and decides nothing else: trouble is left
-/// to the insertion, which knows what to do about it. But trouble in a transaction may have ended it,
-/// and nothing may be written then.
+/// It saves the hash where the answer is known beforehand, and decides nothing else: trouble is
+/// left to the insertion, which knows what to do about it. But trouble in a transaction may have
+/// ended it, and nothing may be written then.
 pub(crate) fn recognise<C: AccountConnection>(
     conn: &mut C,
     policy: &Policy,

@@ -2,17 +2,23 @@
 
 use std::fmt;
 
+use crate::context::Context;
 use crate::policy::Policy;
 use crate::store::AccountConnection;
 use crate::user::RealmId;
 
+mod attempts;
 mod create;
+mod import;
 mod list;
 mod lookup;
+mod password;
 mod schema;
+mod sign_in;
 mod state;
 mod transaction;
 
+pub use self::attempts::FailedAttempts;
 pub use self::list::{InvalidCursor, UserCursor};
 
 pub(crate) use self::create::{Connections, create};
@@ -31,6 +37,7 @@ pub(crate) use self::lookup::{mark_lost, recognise};
 pub struct Accounts<'a, C> {
     policy: &'a Policy,
     realm: RealmId,
+    context: Context,
     conn: &'a mut C,
 }
 
@@ -51,7 +58,14 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(policy: &'a Policy, conn: &'a mut C) -> Self {
-        Self { policy, realm: RealmId::NIL, conn }
+        Self { policy, realm: RealmId::NIL, context: Context::new(), conn }
+    }
+
+    /// Works for somebody: see [`Context`].
+    #[must_use]
+    pub fn with(mut self, context: Context) -> Self {
+        self.context = context;
+        self
     }
 
     /// Works in another realm.
@@ -67,6 +81,7 @@ impl<C> fmt::Debug for Accounts<'_, C> {
         f.debug_struct("Accounts")
             .field("policy", &self.policy)
             .field("realm", &self.realm)
+            .field("context", &self.context)
             .finish_non_exhaustive()
     }
 }

@@ -15,17 +15,16 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// It can be called at every start, also by many processes at once on one empty database. Only
     /// tables named `account_..` are touched; the ledger is `account_migrations`, and the ledger of
     /// the host's own migrations is left alone. A schema that is newer than this version is left as
-    /// it is. On PostgreSQL the tables are looked for along the whole `search_path`, as all queries look
-    /// for them, and made in the first schema of it if they are nowhere.
+    /// it is. On PostgreSQL the tables are looked for along the whole `search_path`, as all queries
+    /// look for them, and made in the first schema of it if they are nowhere.
     ///
     /// # Errors
     ///
-    /// [`Error::TransactionOpen`] inside a transaction, for MariaDB would commit it, and one that was
-    /// begun in plain SQL would be harmed on all engines (MySQL proper does not tell of those); with
-    /// MariaDB's `autocommit` off every earlier read has begun one, which the host ends first.
-    /// [`Error::Schema`] if a table of another program has one of our names, or the connection has no
-    /// database;
-    /// [`Error::Busy`] if others kept the database locked until the deadline;
+    /// [`Error::TransactionOpen`] inside a transaction, for MariaDB would commit it, and one that
+    /// was begun in plain SQL would be harmed on all engines (MySQL proper does not tell of those);
+    /// with MariaDB's `autocommit` off every earlier read has begun one, which the host ends first.
+    /// [`Error::Schema`] if a table of another program has one of our names, or the connection has
+    /// no database; [`Error::Busy`] if others kept the database locked until the deadline;
     /// [`Error::Database`].
     ///
     /// See [`Accounts::new`] for an example.
@@ -43,8 +42,8 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Database`], also if the connection may not read what it looks at: our tables, and the
-    /// catalogue of the server. In a transaction [`Error::HostMustRollBack`].
+    /// [`Error::Database`], also if the connection may not read what it looks at: our tables, and
+    /// the catalogue of the server. In a transaction [`Error::HostMustRollBack`].
     ///
     /// See [`SchemaReport`] for an example.
     pub fn check(&mut self) -> Result<SchemaReport> {

@@ -1,10 +1,11 @@
-//! Disabling, enabling and deleting an account.
+//! Disabling, enabling, reserving and deleting an account.
 
 use super::Accounts;
 use super::transaction::write;
 use crate::error::{Error, Result};
 use crate::store::AccountConnection;
-use crate::store::users::{UserChanges, UserQueries};
+use crate::store::rows::UserChanges;
+use crate::store::users::UserQueries;
 use crate::user::{UserId, UserState};
 
 impl<C: AccountConnection> Accounts<'_, C> {
@@ -99,14 +100,19 @@ impl<C: AccountConnection> Accounts<'_, C> {
         self.change(id, &reserved, true)
     }
 
-    fn change(&mut self, id: UserId, changes: &UserChanges, end_sessions: bool) -> Result<()> {
+    pub(super) fn change(
+        &mut self,
+        id: UserId,
+        changes: &UserChanges,
+        end_sessions: bool,
+    ) -> Result<()> {
         let realm = self.realm;
         let act = |conn: &mut C| C::Backend::change_user(conn, realm, id, changes, end_sessions);
         found(write(self.conn, act)?)
     }
 }
 
-fn found(rows: usize) -> Result<()> {
+pub(super) fn found(rows: usize) -> Result<()> {
     match rows {
         0 => Err(Error::UserNotFound),
         _ => Ok(()),

@@ -1,10 +1,13 @@
 //! Acting on a connection that may be in a transaction of the host's.
 
+use std::time::Instant;
+
 use diesel::connection::TransactionManager;
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 
 use crate::error::{DatabaseFailure, Error, Result};
+use crate::retry::Backoff;
 use crate::store::AccountConnection;
 use crate::store::dialect::{Dialect, Trouble};
 
@@ -14,8 +17,8 @@ pub(super) fn transaction_depth<C: Connection>(conn: &mut C) -> QueryResult<u32>
     Ok(status.transaction_depth()?.map_or(0, u32::from))
 }
 
-/// Does something that writes, so that a transaction of the host's survives a refusal, or the host is
-/// told that it did not.
+/// Does something that writes, so that a transaction of the host's survives a refusal, or the host
+/// is told that it did not.
 pub(super) fn write<C: AccountConnection, T>(
     conn: &mut C,
     act: impl FnOnce(&mut C) -> QueryResult<T>,
@@ -34,6 +37,28 @@ pub(super) fn write<C: AccountConnection, T>(
             }
         }),
         Err(broken) => Err(Error::HostMustRollBack(Some(DatabaseFailure::new(broken)))),
+    }
+}
+
+/// Does something that writes on a connection without a transaction, again and again while the
+/// database is busy, until the deadline.
+pub(super) fn write_alone<C: AccountConnection, T>(
+    conn: &mut C,
+    until: Instant,
+    mut act: impl FnMut(&mut C) -> QueryResult<T>,
+) -> Result<T> {
+    let mut backoff = Backoff::until(until);
+    loop {
+        let error = match act(conn) {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        if Trouble::on(conn, &error) != Trouble::Contention {
+            return Err(Error::from(error));
+        }
+        if !backoff.pause() {
+            return Err(Error::Busy);
+        }
     }
 }
 

@@ -12,6 +12,18 @@ pub mod async_hosts {}
 #[doc = include_str!("races.md")]
 pub mod races {}
 
+/// # Signing in
+#[doc = include_str!("sign_in.md")]
+pub mod sign_in {}
+
+/// # Hashing: costs and sizing
+#[doc = include_str!("hashing.md")]
+pub mod hashing {}
+
+/// # Migrating from Django
+#[doc = include_str!("django.md")]
+pub mod django {}
+
 /// # Security
 #[doc = include_str!("security.md")]
 pub mod security {}

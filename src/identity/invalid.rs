@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// Why the input for a new user is refused: every field at fault, at once, and every reason that can
-/// be told. A text that is far too long, or has a character that can stand nowhere, is judged no
-/// further.
+/// Why the input for a new user is refused: every field at fault, at once, and every reason that
+/// can be told. A text that is far too long, or has a character that can stand nowhere, is judged
+/// no further.
 ///
 /// Its texts are fixed: they never repeat what was typed.
 ///
@@ -198,6 +198,17 @@ pub enum Violation {
     LocalPartNotAscii,
     /// A domain that cannot be one on the internet.
     InvalidDomain,
+    /// A password that everybody tries first, or that the host has blocked.
+    CommonPassword,
+    /// A password that is the person's own name or address, or the service's, with nothing but
+    /// digits, symbols or repetition around it.
+    PersonalPassword,
+    /// A password that was stolen elsewhere.
+    BreachedPassword,
+    /// A password that an estimate finds too easy to guess.
+    GuessablePassword,
+    /// The password that was to be changed.
+    UnchangedPassword,
 }
 
 impl Violation {
@@ -221,6 +232,11 @@ impl Violation {
             Self::LocalPartTooLong { .. } => "local_part_too_long",
             Self::LocalPartNotAscii => "local_part_not_ascii",
             Self::InvalidDomain => "invalid_domain",
+            Self::CommonPassword => "common_password",
+            Self::PersonalPassword => "personal_password",
+            Self::BreachedPassword => "breached_password",
+            Self::GuessablePassword => "guessable_password",
+            Self::UnchangedPassword => "unchanged_password",
         }
     }
 
@@ -258,6 +274,19 @@ impl fmt::Display for Violation {
             }
             Self::LocalPartNotAscii => f.write_str("must be plain ASCII before the @"),
             Self::InvalidDomain => f.write_str("does not have a valid domain"),
+            Self::CommonPassword => {
+                f.write_str("is one that many people use: choose one that only you would think of")
+            }
+            Self::PersonalPassword => f.write_str(
+                "is too close to your own name or address, or to the name of this service",
+            ),
+            Self::BreachedPassword => {
+                f.write_str("was found in a data breach elsewhere: choose one that you never used")
+            }
+            Self::GuessablePassword => {
+                f.write_str("is too easy to guess: a few unrelated words are better")
+            }
+            Self::UnchangedPassword => f.write_str("must be another one than before"),
         }
     }
 }

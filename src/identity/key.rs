@@ -164,6 +164,11 @@ pub(crate) fn hangul_syllable_type(character: char) -> HangulSyllableType {
     MAP.get(character)
 }
 
+/// A text without regard to case, width and composition.
+pub(crate) fn folded(text: &str) -> String {
+    username_pass(text)
+}
+
 fn username_pass(text: &str) -> String {
     let folded = CaseMapper::new().fold_string(&width_mapped(&nfc(text))).into_owned();
     nfc(&folded).into_owned()

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::new_user::{NewUser, PreparedUser};
 use crate::policy::{Candidate, Duplicates};
 use crate::store::AccountConnection;
+use crate::store::rows::InsertUser;
 
 impl<C> UserManager<C>
 where
@@ -28,10 +29,10 @@ where
     ///   [`Creation::Existing`], or [`Error::Taken`] by policy;
     /// - two accounts, one with the username and one with the email: [`Error::Taken`].
     ///
-    /// Of any number of calls at once for the same person exactly one hears
-    /// [`Creation::Created`], unless its outcome stays undetermined. A lost connection is replaced and the insertion sent again with the
-    /// same id, so that neither a second account nor a false error can come of it. Nothing is
-    /// waited for beyond the policy's deadline, but for the statement under way.
+    /// Of any number of calls at once for the same person exactly one hears [`Creation::Created`],
+    /// unless its outcome stays undetermined. A lost connection is replaced and the insertion sent
+    /// again with the same id, so that neither a second account nor a false error can come of it.
+    /// Nothing is waited for beyond the policy's deadline, but for the statement under way.
     ///
     /// On a pooled connection with an open transaction, as test pools have them, it behaves as
     /// [`Accounts::create_user`](crate::Accounts::create_user) does.
@@ -40,10 +41,13 @@ where
     ///
     /// [`Error::Invalid`], [`Error::Taken`], [`Error::IdReused`], [`Error::NotCreated`],
     /// [`Error::Busy`], [`Error::HiddenConflict`], [`Error::Undetermined`], [`Error::Hashing`],
-    /// [`Error::Pool`]; [`Error::HostMustRollBack`] where a transaction is open.
+    /// [`Error::HashingBusy`], [`Error::BreachCheckUnavailable`], [`Error::Pool`];
+    /// [`Error::HostMustRollBack`] where a transaction is open.
     ///
     /// [`Error::Busy`]: crate::Error::Busy
+    /// [`Error::BreachCheckUnavailable`]: crate::Error::BreachCheckUnavailable
     /// [`Error::Hashing`]: crate::Error::Hashing
+    /// [`Error::HashingBusy`]: crate::Error::HashingBusy
     /// [`Error::HiddenConflict`]: crate::Error::HiddenConflict
     /// [`Error::HostMustRollBack`]: crate::Error::HostMustRollBack
     /// [`Error::IdReused`]: crate::Error::IdReused
@@ -103,7 +107,8 @@ where
 
     fn insert(&self, prepared: &PreparedUser, until: Instant) -> Result<Creation> {
         let mut connections = Pooled { manager: self, current: None };
-        create(&mut connections, &self.policy, self.realm, prepared, until)
+        let wanted = InsertUser::new(prepared, self.realm, self.policy.now());
+        create(&mut connections, self.policy.duplicates(), &wanted, until)
     }
 
     fn recognise(&self, candidate: &Candidate, until: Instant) -> Result<Option<Result<Creation>>> {

@@ -6,7 +6,8 @@ use std::time::Instant;
 use diesel::r2d2::{ConnectionManager, R2D2Connection};
 use r2d2::{Pool, PooledConnection};
 
-use crate::accounts::{Accounts, UserCursor, mark_lost};
+use crate::accounts::{Accounts, FailedAttempts, UserCursor, mark_lost};
+use crate::context::Context;
 use crate::error::{Error, PoolFailure, Result};
 use crate::new_user::{NewUser, PreparedUser};
 use crate::policy::Policy;
@@ -16,6 +17,8 @@ use crate::store::dialect::Trouble;
 use crate::user::{RealmId, User, UserId};
 
 mod create;
+mod import;
+mod sign_in;
 
 /// Manages the accounts in one database, through the host's own pool.
 ///
@@ -42,6 +45,7 @@ pub struct UserManager<C: R2D2Connection + 'static> {
     pool: Pool<ConnectionManager<C>>,
     policy: Policy,
     realm: RealmId,
+    context: Context,
 }
 
 impl<C> UserManager<C>
@@ -57,13 +61,21 @@ where
     /// Manages accounts through the host's pool, by the host's policy.
     #[must_use]
     pub fn with_policy(pool: Pool<ConnectionManager<C>>, policy: Policy) -> Self {
-        Self { pool, policy, realm: RealmId::NIL }
+        Self { pool, policy, realm: RealmId::NIL, context: Context::new() }
     }
 
     /// The same manager for another realm. Defaults to [`RealmId::NIL`].
     #[must_use]
     pub fn in_realm(&self, realm: RealmId) -> Self {
         Self { realm, ..self.clone() }
+    }
+
+    /// The same manager for a request: who asks, and from where. Defaults to nobody and nowhere.
+    ///
+    /// See [`Context`] for an example.
+    #[must_use]
+    pub fn with(&self, context: Context) -> Self {
+        Self { context, ..self.clone() }
     }
 
     /// The policy.
@@ -96,7 +108,7 @@ where
     where
         D: AccountConnection<Backend = C::Backend>,
     {
-        Accounts::new(&self.policy, conn).in_realm(self.realm)
+        Accounts::new(&self.policy, conn).in_realm(self.realm).with(self.context.clone())
     }
 
     /// [`Policy::prepare`].
@@ -235,6 +247,51 @@ where
         self.act(|accounts| accounts.delete_user(id))
     }
 
+    /// [`Accounts::set_unusable_password`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::set_unusable_password`], and [`Error::Pool`].
+    pub fn set_unusable_password(&self, id: UserId) -> Result<()> {
+        self.act(|accounts| accounts.set_unusable_password(id))
+    }
+
+    /// [`Accounts::require_password_change`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::require_password_change`], and [`Error::Pool`].
+    pub fn require_password_change(&self, id: UserId) -> Result<()> {
+        self.act(|accounts| accounts.require_password_change(id))
+    }
+
+    /// [`Accounts::unlock_user`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::unlock_user`], and [`Error::Pool`].
+    pub fn unlock_user(&self, id: UserId) -> Result<()> {
+        self.act(|accounts| accounts.unlock_user(id))
+    }
+
+    /// [`Accounts::failed_attempts`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::failed_attempts`], and [`Error::Pool`].
+    pub fn failed_attempts(&self, id: UserId) -> Result<FailedAttempts> {
+        self.act(|accounts| accounts.failed_attempts(id))
+    }
+
+    /// [`Accounts::forget_old_attempts`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::forget_old_attempts`], and [`Error::Pool`].
+    pub fn forget_old_attempts(&self, limit: u32) -> Result<usize> {
+        self.act(|accounts| accounts.forget_old_attempts(limit))
+    }
+
     /// Does one thing on a pooled connection, which nobody gets again if it was lost meanwhile.
     fn act<T>(&self, act: impl FnOnce(&mut Accounts<'_, C>) -> Result<T>) -> Result<T> {
         let mut conn = self.connection_until(Instant::now() + self.policy.deadline())?;
@@ -257,7 +314,12 @@ where
 
 impl<C: R2D2Connection> Clone for UserManager<C> {
     fn clone(&self) -> Self {
-        Self { pool: self.pool.clone(), policy: self.policy.clone(), realm: self.realm }
+        Self {
+            pool: self.pool.clone(),
+            policy: self.policy.clone(),
+            realm: self.realm,
+            context: self.context.clone(),
+        }
     }
 }
 

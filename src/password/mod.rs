@@ -1,11 +1,26 @@
 //! Passwords: what is allowed, and how they are kept. The only place that names `argon2`.
 
-mod hash;
+mod blocklist;
+mod breach;
+mod cost;
+mod engine;
+mod foreign;
+mod gate;
+mod hasher;
+mod hashing;
+mod pepper;
 mod rules;
 mod secret;
+mod stored;
 
-pub use self::hash::{Argon2Cost, InvalidCost};
+pub use self::breach::{BreachCheck, BreachCheckUnavailable, WhenUnavailable};
+pub use self::cost::{Argon2Cost, InvalidCost};
+pub use self::engine::{Argon2Engine, Argon2Input, Argon2Variant};
+pub use self::foreign::{ForeignHashes, InvalidHash};
+pub use self::hashing::{Calibration, Hashing};
+pub use self::pepper::{InvalidPepper, Pepper};
 pub use self::rules::PasswordRules;
 pub use self::secret::Password;
 
+pub(crate) use self::hasher::{Hasher, ImportFailure, Verdict};
 pub(crate) use self::secret::PasswordHash;

@@ -1,18 +1,29 @@
 //! Which passwords are allowed.
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
-use super::hash::Argon2Cost;
+use super::blocklist::is_common;
+use super::breach::{BreachCheck, WhenUnavailable};
 use super::secret::Password;
-use crate::identity::key::nfc;
+use crate::error::{Error, Result};
+use crate::identity::key::{folded, nfc};
 use crate::identity::{Violation, is_assigned};
 
-/// Which passwords are allowed, and what their hashes cost.
+/// Which passwords are allowed.
 ///
 /// Every character is allowed, spaces and `NUL` among them, and none is asked for; the password is
 /// used whole, in the normal form NFC (NIST SP 800-63B-4, section 3.1.1.2; OWASP ASVS 5.0, 6.2.5
-/// and 6.2.8). Code points that Unicode 17.0 does not assign are refused, for their normal form
-/// may still change ("stabilized strings", UAX #15, section 12.1).
+/// and 6.2.8). Code points that Unicode 17.0 does not assign are refused, for their normal form may
+/// still change ("stabilized strings", UAX #15, section 12.1). There are no rules of composition
+/// and no expiry.
+///
+/// Refused are passwords that everybody tries first, and those that are the person's own username
+/// or address, or the name of the service, with nothing but digits and symbols around it: whole
+/// passwords, never parts of them (NIST, the same section; ASVS 6.2.4 and 6.2.11).
 ///
 /// The default minimum of 8 characters is that of ASVS 5.0, 6.2.1, and of NIST where a second
 /// factor is used. For a password alone NIST asks 15: [`PasswordRules::nist_single_factor`].
@@ -20,29 +31,51 @@ use crate::identity::{Violation, is_assigned};
 /// ```
 /// use diesel_accounts::{PasswordRules, Policy};
 ///
-/// let policy = Policy::builder().passwords(PasswordRules::nist_single_factor()).build()?;
+/// let rules = PasswordRules::nist_single_factor().service_names(["example"]);
+/// let policy = Policy::builder().passwords(rules).build()?;
 /// # let _ = policy;
 /// # Ok::<(), diesel_accounts::InvalidPolicy>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PasswordRules {
     min_length: usize,
     max_bytes: usize,
-    cost: Argon2Cost,
+    common: bool,
+    blocked: Arc<BTreeSet<String>>,
+    service_names: Arc<Vec<String>>,
+    breach_check: Option<(Arc<dyn BreachCheck>, WhenUnavailable)>,
+    #[cfg(feature = "zxcvbn")]
+    min_score: u8,
 }
 
 impl PasswordRules {
-    /// The default rules.
+    /// The default rules, which are those of [`PasswordRules::asvs_level_1`].
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The default rules with a minimum of 15 characters, for services without a second factor:
-    /// NIST SP 800-63B-4, section 3.1.1.2.
+    /// At least 15 characters, for services without a second factor: NIST SP 800-63B-4, section
+    /// 3.1.1.2.
+    ///
+    /// Few of the common passwords that are shipped are so long; a [`BreachCheck`] knows more.
     #[must_use]
     pub fn nist_single_factor() -> Self {
         Self::new().min_length(15)
+    }
+
+    /// At least 8 characters, for services with a second factor: NIST SP 800-63B-4, section
+    /// 3.1.1.2.
+    #[must_use]
+    pub fn nist_with_mfa() -> Self {
+        Self::new().min_length(8)
+    }
+
+    /// At least 8 characters, and none of the most common passwords: OWASP ASVS 5.0, 6.2.1 to
+    /// 6.2.8. It recommends 15.
+    #[must_use]
+    pub fn asvs_level_1() -> Self {
+        Self::new().min_length(8).common_passwords_allowed(false)
     }
 
     /// The fewest characters: code points after NFC. At least 8. Defaults to 8.
@@ -60,15 +93,49 @@ impl PasswordRules {
         self
     }
 
-    /// What one hash costs. Defaults to [`Argon2Cost::default`].
+    /// Whether the most common passwords are allowed, of which a list is shipped. Defaults to
+    /// `false`.
     #[must_use]
-    pub fn cost(mut self, cost: Argon2Cost) -> Self {
-        self.cost = cost;
+    pub fn common_passwords_allowed(mut self, allowed: bool) -> Self {
+        self.common = allowed;
         self
     }
 
-    pub(crate) fn argon2_cost(&self) -> &Argon2Cost {
-        &self.cost
+    /// More passwords that are refused, whatever their case or width. Defaults to none.
+    #[must_use]
+    pub fn blocked<T: AsRef<str>>(mut self, passwords: impl IntoIterator<Item = T>) -> Self {
+        let more = passwords.into_iter().map(|password| folded(password.as_ref()));
+        self.blocked = Arc::new(self.blocked.iter().cloned().chain(more).collect());
+        self
+    }
+
+    /// The names of the service, which make no password. Defaults to none.
+    #[must_use]
+    pub fn service_names<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
+        self.service_names = Arc::new(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Asks whether a new password was stolen elsewhere. Defaults to not asking anybody.
+    #[must_use]
+    pub fn breach_check(
+        mut self,
+        check: impl BreachCheck + 'static,
+        when_unavailable: WhenUnavailable,
+    ) -> Self {
+        self.breach_check = Some((Arc::new(check), when_unavailable));
+        self
+    }
+
+    /// The least strength, as [zxcvbn](https://docs.rs/zxcvbn) estimates it: from 0, too guessable,
+    /// to 4, very unguessable. Only the first 100 characters are looked at. Defaults to 0.
+    ///
+    /// NIST asks for no such rule; an estimate helps where passwords may be short.
+    #[cfg(feature = "zxcvbn")]
+    #[must_use]
+    pub fn min_score(mut self, score: u8) -> Self {
+        self.min_score = score;
+        self
     }
 
     /// What is wrong with the rules themselves.
@@ -81,30 +148,121 @@ impl PasswordRules {
                 "passwords of 256 bytes, and of the least number of characters, must be allowed",
             );
         }
+        #[cfg(feature = "zxcvbn")]
+        if self.min_score > 4 {
+            return Some("the strength of a password is 4 at most");
+        }
         None
     }
 
-    /// What is wrong with a password.
-    pub(crate) fn violations(&self, password: &Password) -> Vec<Violation> {
+    /// Whether a password may be looked at at all.
+    pub(crate) fn is_short_enough(&self, password: &Password) -> bool {
+        password.as_str().len() <= self.max_bytes
+    }
+
+    /// What is wrong with a new password of somebody with these names and addresses: everything
+    /// that can be told without asking anybody.
+    pub(crate) fn violations(&self, password: &Password, of_person: &[&str]) -> Vec<Violation> {
         let typed = password.as_str();
-        if typed.len() > self.max_bytes {
+        if !self.is_short_enough(password) {
             return vec![Violation::TooManyBytes { maximum: self.max_bytes }];
         }
         let mut violations = Vec::new();
-        if Zeroizing::new(nfc(typed).into_owned()).chars().count() < self.min_length {
+        let normal = Zeroizing::new(nfc(typed).into_owned());
+        if normal.chars().count() < self.min_length {
             violations.push(Violation::TooShort { minimum: self.min_length });
         }
         if !typed.chars().all(is_assigned) {
             violations.push(Violation::UnassignedCharacter);
         }
+        let folded_password = Zeroizing::new(folded(typed));
+        if !self.common && is_common(&folded_password)
+            || self.blocked.contains(folded_password.as_str())
+        {
+            violations.push(Violation::CommonPassword);
+        }
+        let names = self.service_names.iter().map(String::as_str);
+        let words: Vec<&str> =
+            of_person.iter().flat_map(|word| parts_of(word)).chain(names).collect();
+        if words.iter().any(|word| is_derived(&folded_password, word)) {
+            violations.push(Violation::PersonalPassword);
+        }
+        #[cfg(feature = "zxcvbn")]
+        if self.min_score > 0 && u8::from(zxcvbn::zxcvbn(&normal, &words).score()) < self.min_score
+        {
+            violations.push(Violation::GuessablePassword);
+        }
         violations
+    }
+
+    /// Asks whether the password was stolen elsewhere, if anybody is to be asked.
+    pub(crate) fn breach(&self, password: &Password) -> Result<Option<Violation>> {
+        let Some((check, when_unavailable)) = &self.breach_check else {
+            return Ok(None);
+        };
+        let normal = Zeroizing::new(nfc(password.as_str()).into_owned());
+        match (check.is_breached(&normal), when_unavailable) {
+            (Ok(breached), _) => Ok(breached.then_some(Violation::BreachedPassword)),
+            (Err(_), WhenUnavailable::Allow) => Ok(None),
+            (Err(_), WhenUnavailable::Refuse) => Err(Error::BreachCheckUnavailable),
+        }
     }
 }
 
 impl Default for PasswordRules {
     fn default() -> Self {
-        Self { min_length: 8, max_bytes: 1024, cost: Argon2Cost::default() }
+        Self {
+            min_length: 8,
+            max_bytes: 1024,
+            common: false,
+            blocked: Arc::default(),
+            service_names: Arc::default(),
+            breach_check: None,
+            #[cfg(feature = "zxcvbn")]
+            min_score: 0,
+        }
     }
+}
+
+/// Without what the host has blocked: some of it may be somebody's password.
+impl fmt::Debug for PasswordRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PasswordRules")
+            .field("min_length", &self.min_length)
+            .field("max_bytes", &self.max_bytes)
+            .field("common_passwords_allowed", &self.common)
+            .field("service_names", &self.service_names)
+            .field("breach_check", &self.breach_check)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A name or an address, and of an address what stands on both sides of the `@`.
+fn parts_of(word: &str) -> impl Iterator<Item = &str> {
+    let (local, domain) = match word.rsplit_once('@') {
+        Some((local, domain)) => (Some(local), Some(domain)),
+        None => (None, None),
+    };
+    let name = domain.and_then(|domain| domain.split('.').next());
+    [Some(word), local, domain, name].into_iter().flatten()
+}
+
+/// Whether a folded password is a word, or a word that was made longer with digits and symbols or
+/// by repetition.
+fn is_derived(folded_password: &str, word: &str) -> bool {
+    let folded_word = folded(word);
+    if folded_word.is_empty() {
+        return false;
+    }
+    let letters = |text: &str| -> Vec<char> {
+        text.chars().filter(|character| character.is_alphabetic()).collect()
+    };
+    let (of_password, of_word) = (Zeroizing::new(letters(folded_password)), letters(&folded_word));
+    folded_password == folded_word
+        || !of_word.is_empty()
+            && !of_password.is_empty()
+            && of_password.len() % of_word.len() == 0
+            && of_password.chunks(of_word.len()).all(|chunk| chunk == of_word)
 }
 
 #[cfg(test)]
@@ -113,18 +271,22 @@ mod tests {
     use crate::password::Password;
 
     fn codes(rules: &PasswordRules, typed: &str) -> Vec<&'static str> {
-        rules.violations(&Password::from(typed)).iter().map(|violation| violation.code()).collect()
+        rules
+            .violations(&Password::from(typed), &[])
+            .iter()
+            .map(|violation| violation.code())
+            .collect()
     }
 
     #[test]
     fn length_is_counted_in_code_points_after_nfc() {
         let rules = PasswordRules::new();
         assert_eq!(codes(&rules, "1234567"), ["too_short"]);
-        assert_eq!(codes(&rules, "12345678"), [""; 0]);
+        assert_eq!(codes(&rules, "1234 678"), [""; 0]);
         assert_eq!(codes(&rules, "\u{1f600}".repeat(8).as_str()), [""; 0]);
         assert_eq!(codes(&rules, "e\u{301}e\u{301}e\u{301}e\u{301}"), ["too_short"]);
         assert_eq!(codes(&PasswordRules::nist_single_factor(), "12345678901234"), ["too_short"]);
-        assert_eq!(codes(&PasswordRules::nist_single_factor(), "123456789012345"), [""; 0]);
+        assert_eq!(codes(&PasswordRules::nist_single_factor(), "1234567 9012345"), [""; 0]);
     }
 
     #[test]
@@ -141,7 +303,85 @@ mod tests {
         let printable: String = (' '..='~').collect();
         assert_eq!(codes(&PasswordRules::new(), &printable), [""; 0]);
         assert_eq!(codes(&PasswordRules::new(), "a\0b\u{200d}c\u{202e}\t d"), [""; 0]);
-        assert_eq!(codes(&PasswordRules::new(), "12345678\u{378}"), ["unassigned_character"]);
+        assert_eq!(codes(&PasswordRules::new(), "1234567\u{378}8"), ["unassigned_character"]);
+    }
+
+    #[test]
+    fn common_passwords_are_refused_whole_and_in_any_case() {
+        let rules = PasswordRules::new().blocked(["Stra\u{df}enbahn"]);
+        assert_eq!(codes(&rules, "PassWord123"), ["common_password"]);
+        assert_eq!(codes(&rules, "\u{ff30}assword123"), ["common_password"]);
+        assert_eq!(codes(&rules, "password123 of mine"), [""; 0]);
+        assert_eq!(codes(&rules, "STRASSENBAHN"), ["common_password"]);
+        assert_eq!(codes(&rules, "strassenbahnen"), [""; 0]);
+        let all = PasswordRules::new().common_passwords_allowed(true);
+        assert_eq!(codes(&all, "password123"), [""; 0]);
+        assert_eq!(
+            codes(&PasswordRules::nist_single_factor(), "password"),
+            ["too_short", "common_password"]
+        );
+    }
+
+    #[test]
+    fn what_the_person_or_the_service_is_called_makes_no_password() {
+        let rules = PasswordRules::new().service_names(["Mail Box"]);
+        let of_alice = ["alice", "al.ice.w@wonder-land.example"];
+        let codes = |typed: &str| -> Vec<&'static str> {
+            let violations = rules.violations(&Password::from(typed), &of_alice);
+            violations.iter().map(|violation| violation.code()).collect()
+        };
+        for personal in [
+            "Alice2026!!!",
+            "alicealice",
+            "ALICE-alice-1",
+            "al.ice.w@wonder-land.example",
+            "wonder-land",
+            "Wonderland1",
+            "aliceW99",
+            "mailbox2026",
+        ] {
+            assert_eq!(codes(personal), ["personal_password"], "{personal}");
+        }
+        for other in ["my-alice-in-wonderland-quote", "alicia2026", "2026!!!!", "malicebox"] {
+            assert_eq!(codes(other), [""; 0], "{other}");
+        }
+    }
+
+    #[test]
+    fn a_breach_check_is_asked_and_its_absence_is_policy() {
+        use crate::password::{BreachCheck, BreachCheckUnavailable, WhenUnavailable};
+
+        #[derive(Debug)]
+        struct Service(Result<bool, BreachCheckUnavailable>);
+
+        impl BreachCheck for Service {
+            fn is_breached(&self, password: &str) -> Result<bool, BreachCheckUnavailable> {
+                assert_eq!(password, "caf\u{e9} noir");
+                self.0
+            }
+        }
+
+        let asked = |answer, when_unavailable| {
+            let rules = PasswordRules::new().breach_check(Service(answer), when_unavailable);
+            let found = rules.breach(&Password::from("cafe\u{301} noir"));
+            found.map(|violation| violation.map(|violation| violation.code())).map_err(|error| {
+                assert!(error.is_retryable());
+                error.to_string()
+            })
+        };
+        assert_eq!(asked(Ok(false), WhenUnavailable::Refuse), Ok(None));
+        assert_eq!(asked(Ok(true), WhenUnavailable::Allow), Ok(Some("breached_password")));
+        assert_eq!(asked(Err(BreachCheckUnavailable), WhenUnavailable::Allow), Ok(None));
+        assert!(asked(Err(BreachCheckUnavailable), WhenUnavailable::Refuse).is_err());
+    }
+
+    #[cfg(feature = "zxcvbn")]
+    #[test]
+    fn a_host_can_ask_for_strength() {
+        let rules = PasswordRules::new().min_score(3);
+        assert_eq!(codes(&rules, "zxcvbnm,./"), ["guessable_password"]);
+        assert_eq!(codes(&rules, "correct horse battery staple"), [""; 0]);
+        assert!(PasswordRules::new().min_score(5).problem().is_some());
     }
 
     #[test]

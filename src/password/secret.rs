@@ -3,6 +3,7 @@
 use std::fmt;
 
 use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Text;
@@ -51,11 +52,11 @@ impl fmt::Debug for Password {
     }
 }
 
-/// A password hash as a PHC string.
+/// A password hash as it is stored.
 ///
 /// It is bound to queries as this type, because Diesel prints bound values with `Debug` wherever a
 /// host logs its queries.
-#[derive(AsExpression)]
+#[derive(Clone, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Text)]
 pub(crate) struct PasswordHash(Zeroizing<String>);
 
@@ -64,7 +65,6 @@ impl PasswordHash {
         Self(Zeroizing::new(phc))
     }
 
-    #[cfg(test)]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -82,5 +82,14 @@ where
 {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
         self.0.as_str().to_sql(out)
+    }
+}
+
+impl<DB: Backend> FromSql<Text, DB> for PasswordHash
+where
+    String: FromSql<Text, DB>,
+{
+    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        String::from_sql(bytes).map(Self::new)
     }
 }

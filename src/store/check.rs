@@ -107,8 +107,8 @@ pub enum SchemaProblem {
     ColumnRequired,
     /// The column cannot hold all that validation lets through.
     ColumnTooShort,
-    /// A unique index of the host's, or an exclusion constraint: it refuses accounts, and no look-up
-    /// of ours finds out why.
+    /// A unique index of the host's, or an exclusion constraint: it refuses accounts, and no
+    /// look-up of ours finds out why.
     ExtraUniqueIndex,
     /// The table belongs to another program.
     ForeignTable,
@@ -266,8 +266,20 @@ where
         }
     };
     findings.extend(of_the_ledger.map(|problem| Finding::new(problem, "account_migrations")));
-    let complete = check_columns(&columns, required_keys, &mut findings);
-    check_indexes(&B::indexes(conn)?, &mut findings);
+    let complete = check_columns(&columns, &COLUMNS, required_keys, &mut findings);
+    let indexes = B::indexes(conn, "account_users")?;
+    check_indexes(&indexes, &UNIQUE_INDEXES, &mut findings);
+    if !indexes.iter().any(|index| index.columns == PAGE_INDEX && index.whole) {
+        findings.push(Finding::new(SchemaProblem::MissingIndex, PAGE_INDEX.join(", ")));
+    }
+    let attempts = B::columns(conn, "account_attempts")?;
+    if attempts.is_empty() {
+        findings.push(Finding::new(SchemaProblem::MissingTable, "account_attempts"));
+    } else {
+        check_columns(&attempts, &ATTEMPT_COLUMNS, &[], &mut findings);
+        let indexes = B::indexes(conn, "account_attempts")?;
+        check_indexes(&indexes, &ATTEMPT_INDEXES, &mut findings);
+    }
     if complete && B::has_other_key_version(conn)? {
         findings.push(Finding::new(SchemaProblem::MixedKeyVersions, "account_users"));
     }
@@ -277,13 +289,14 @@ where
 /// Whether all columns are there.
 fn check_columns(
     found: &[FoundColumn],
+    wanted: &[Column],
     required_keys: &[&str],
     findings: &mut Vec<Finding>,
 ) -> bool {
     // A trigger may give a value to a column of the host's; we would find it out by harm only.
     let has_triggers = findings.iter().any(|finding| finding.problem == SchemaProblem::HostTrigger);
     let mut complete = true;
-    for (name, kind, min_length, presence) in COLUMNS {
+    for &(name, kind, min_length, presence) in wanted {
         let Some(column) = found.iter().find(|column| column.name == name) else {
             findings.push(Finding::new(SchemaProblem::MissingColumn, name));
             complete = false;
@@ -301,7 +314,7 @@ fn check_columns(
         ]);
         findings.extend(problems.map(|problem| Finding::new(problem, name)));
     }
-    let is_ours = |name: &str| COLUMNS.iter().any(|(ours, ..)| *ours == name);
+    let is_ours = |name: &str| wanted.iter().any(|(ours, ..)| *ours == name);
     let of_host = |column: &&FoundColumn| column.required && !is_ours(&column.name);
     for column in found.iter().filter(of_host).filter(|_| !has_triggers) {
         findings.push(Finding::new(SchemaProblem::ColumnRequired, &*column.name));
@@ -316,33 +329,30 @@ fn failed<const N: usize>(
     checks.into_iter().filter(|(holds, _)| !holds).map(|(_, problem)| problem)
 }
 
-fn check_indexes(found: &[FoundIndex], findings: &mut Vec<Finding>) {
+fn check_indexes(found: &[FoundIndex], wanted: &[&[&str]], findings: &mut Vec<Finding>) {
     let mut ours = Vec::new();
-    for wanted in UNIQUE_INDEXES {
+    for columns in wanted {
         // Another index on the same columns may be there beside the right one.
         let best = found
             .iter()
-            .filter(|index| index.columns == wanted)
+            .filter(|index| index.columns == **columns)
             .min_by_key(|index| index_problems(index).len());
         ours.extend(best);
         let problems = best.map_or_else(|| vec![SchemaProblem::MissingIndex], index_problems);
-        let subject = wanted.join(", ");
+        let subject = columns.join(", ");
         findings.extend(problems.into_iter().map(|problem| Finding::new(problem, &*subject)));
     }
-    if !found.iter().any(|index| index.columns == PAGE_INDEX && index.whole) {
-        findings.push(Finding::new(SchemaProblem::MissingIndex, PAGE_INDEX.join(", ")));
-    }
     let is_ours = |index: &FoundIndex| ours.iter().any(|found| std::ptr::eq(*found, index));
-    for index in found.iter().filter(|index| !is_ours(index) && refuses_more(index)) {
+    for index in found.iter().filter(|index| !is_ours(index) && refuses_more(index, wanted)) {
         findings.push(Finding::new(SchemaProblem::ExtraUniqueIndex, index.columns.join(", ")));
     }
 }
 
 /// Whether the index refuses accounts that ours would not: a unique one does not, if it has all
 /// columns of one of ours and finds no more values equal.
-fn refuses_more(index: &FoundIndex) -> bool {
+fn refuses_more(index: &FoundIndex, wanted: &[&[&str]]) -> bool {
     let has = |column: &&str| index.columns.iter().any(|found| found == column);
-    let includes_ours = UNIQUE_INDEXES.iter().any(|ours| ours.iter().all(has));
+    let includes_ours = wanted.iter().any(|ours| ours.iter().all(has));
     let compares_as_ours = !index.of_prefixes && index.bytewise && index.nulls_differ;
     index.excludes || index.unique && !(includes_ours && compares_as_ours)
 }
@@ -359,9 +369,11 @@ fn index_problems(index: &FoundIndex) -> Vec<SchemaProblem> {
     .collect()
 }
 
-/// The columns: name, what it holds, the least length where it is limited, and whether every account
+/// A column: its name, what it holds, the least length where it is limited, and whether every row
 /// has a value.
-const COLUMNS: [(&str, Kind, i64, Presence); 16] = [
+type Column = (&'static str, Kind, i64, Presence);
+
+const COLUMNS: [Column; 17] = [
     ("id", Kind::Id, 0, Always),
     ("realm", Kind::Id, 0, Always),
     ("username", Kind::Text, 512, Sometimes),
@@ -378,8 +390,20 @@ const COLUMNS: [(&str, Kind, i64, Presence); 16] = [
     ("updated_at", Kind::Big, 0, Always),
     ("password_changed_at", Kind::Big, 0, Sometimes),
     ("last_sign_in_at", Kind::Big, 0, Sometimes),
+    ("password_change_required", Kind::Small, 0, Always),
+];
+
+const ATTEMPT_COLUMNS: [Column; 6] = [
+    ("subject", Kind::Id, 0, Always),
+    ("client", Kind::Id, 0, Always),
+    ("failures", Kind::Big, 0, Always),
+    ("in_a_row", Kind::Big, 0, Always),
+    ("blocked_until", Kind::Big, 0, Always),
+    ("last_at", Kind::Big, 0, Always),
 ];
 
 const UNIQUE_INDEXES: [&[&str]; 3] = [&["id"], &["realm", "username_key"], &["realm", "email_key"]];
+
+const ATTEMPT_INDEXES: [&[&str]; 1] = [&["subject", "client"]];
 
 const PAGE_INDEX: [&str; 3] = ["realm", "created_at", "id"];

@@ -29,6 +29,8 @@ pub struct Migration {
     version: i32,
     name: &'static str,
     sql: &'static str,
+    /// The tables that it makes, beside the ledger.
+    tables: &'static [&'static str],
 }
 
 impl Migration {
@@ -76,15 +78,15 @@ where
         Ledger::Empty if !B::is_ours(conn, "account_migrations")? => {
             return Err(Error::Schema(SchemaFailure::ForeignTable));
         }
-        Ledger::Empty | Ledger::Missing => {
-            let there = !B::columns(conn, "account_users")?.is_empty();
-            if there && !B::is_ours(conn, "account_users")? {
-                return Err(Error::Schema(SchemaFailure::ForeignTable));
-            }
-            0
-        }
+        Ledger::Empty | Ledger::Missing => 0,
     };
     for migration in migrations(B::ENGINE).iter().filter(|step| step.version > applied) {
+        for table in migration.tables {
+            let there = !B::columns(conn, table)?.is_empty();
+            if there && !B::is_ours(conn, table)? {
+                return Err(Error::Schema(SchemaFailure::ForeignTable));
+            }
+        }
         for statement in migration.statements() {
             B::step(conn, statement)?;
         }
@@ -167,25 +169,52 @@ pub(crate) fn remaining_millis(until: Instant) -> i64 {
 }
 
 /// The newest version of the schema that this crate knows.
-pub(crate) const SCHEMA_VERSION: i32 = 1;
+pub(crate) const SCHEMA_VERSION: i32 = 2;
 
-const MYSQL: [Migration; 1] = [Migration {
-    version: 1,
-    name: "account_users",
-    sql: include_str!("migrations/mysql/0001_account_users.sql"),
-}];
+const MYSQL: [Migration; 2] = [
+    Migration {
+        version: 1,
+        name: "account_users",
+        sql: include_str!("migrations/mysql/0001_account_users.sql"),
+        tables: &["account_users"],
+    },
+    Migration {
+        version: 2,
+        name: "account_attempts",
+        sql: include_str!("migrations/mysql/0002_account_attempts.sql"),
+        tables: &["account_attempts"],
+    },
+];
 
-const POSTGRES: [Migration; 1] = [Migration {
-    version: 1,
-    name: "account_users",
-    sql: include_str!("migrations/postgres/0001_account_users.sql"),
-}];
+const POSTGRES: [Migration; 2] = [
+    Migration {
+        version: 1,
+        name: "account_users",
+        sql: include_str!("migrations/postgres/0001_account_users.sql"),
+        tables: &["account_users"],
+    },
+    Migration {
+        version: 2,
+        name: "account_attempts",
+        sql: include_str!("migrations/postgres/0002_account_attempts.sql"),
+        tables: &["account_attempts"],
+    },
+];
 
-const SQLITE: [Migration; 1] = [Migration {
-    version: 1,
-    name: "account_users",
-    sql: include_str!("migrations/sqlite/0001_account_users.sql"),
-}];
+const SQLITE: [Migration; 2] = [
+    Migration {
+        version: 1,
+        name: "account_users",
+        sql: include_str!("migrations/sqlite/0001_account_users.sql"),
+        tables: &["account_users"],
+    },
+    Migration {
+        version: 2,
+        name: "account_attempts",
+        sql: include_str!("migrations/sqlite/0002_account_attempts.sql"),
+        tables: &["account_attempts"],
+    },
+];
 
 #[cfg(test)]
 mod tests {

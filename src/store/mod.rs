@@ -1,16 +1,20 @@
 //! Everything that knows SQL.
 //!
-//! [`users`] holds one query trait for the table; a macro implements it for each enabled backend, so
-//! that each query stands once. What the engines do differently is in [`dialect`], one file each.
+//! [`users`] holds one query trait for the table; a macro implements it for each enabled backend,
+//! so that each query stands once. What the engines do differently is in [`dialect`], one file
+//! each.
 
 use diesel::connection::LoadConnection;
 
+pub(crate) mod attempts;
 pub(crate) mod check;
 pub(crate) mod dialect;
 pub(crate) mod migrate;
+pub(crate) mod rows;
 pub mod schema;
 pub(crate) mod users;
 
+use self::attempts::AttemptQueries;
 use self::dialect::Dialect;
 use self::migrate::{LedgerQueries, MigrationSteps};
 use self::users::UserQueries;
@@ -42,7 +46,7 @@ impl<C> AccountConnection for C where C: LoadConnection<Backend: AccountBackend<
 )]
 #[expect(private_bounds, reason = "the query traits seal this one")]
 pub trait AccountBackend<C>:
-    Dialect<C> + LedgerQueries<C> + MigrationSteps<C> + UserQueries<C>
+    AttemptQueries<C> + Dialect<C> + LedgerQueries<C> + MigrationSteps<C> + UserQueries<C>
 {
 }
 

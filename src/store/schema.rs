@@ -56,14 +56,37 @@ account_users (id) {
     password_changed_at -> Nullable<BigInt>,
     /// In microseconds since 1970; NULL if the person never signed in.
     last_sign_in_at -> Nullable<BigInt>,
+    /// 1 if the person must change the password, else 0.
+    password_change_required -> SmallInt,
 }
 }
+
+diesel::table! {
+/// How many wrong passwords were submitted: for an account or a login that no account has, by one
+/// client or by all. For this crate alone.
+account_attempts (subject, client) {
+    /// The id of an account, or 16 bytes of a digest.
+    subject -> crate::store::schema::sql_types::AccountId,
+    /// 16 bytes of a digest; all zero for all clients together.
+    client -> crate::store::schema::sql_types::AccountId,
+    /// Since the last success, or the last long pause: what brings waits.
+    failures -> BigInt,
+    /// Since the last success, at whatever pace: what disables the password.
+    in_a_row -> BigInt,
+    /// In microseconds since 1970.
+    blocked_until -> BigInt,
+    /// In microseconds since 1970.
+    last_at -> BigInt,
+}
+}
+
+diesel::allow_tables_to_appear_in_same_query!(account_attempts, account_users);
 
 /// Lets a table of the host's be joined with `account_users`, through the column that refers to it.
 ///
 /// In place of Diesel's `joinable!` and `allow_tables_to_appear_in_same_query!`: the latter cannot
-/// name a table of another crate where Diesel has PostgreSQL enabled. `account_users` must be in scope
-/// as in the example.
+/// name a table of another crate where Diesel has PostgreSQL enabled. `account_users` must be in
+/// scope as in the example.
 ///
 /// ```
 /// use diesel_accounts::diesel::{self, prelude::*};

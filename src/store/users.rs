@@ -3,10 +3,9 @@
 use diesel::connection::LoadConnection;
 use diesel::prelude::*;
 
+use super::rows::{Claim, Credentials, InsertUser, KeyRange, UserChanges, UserRow};
 use super::schema::account_users;
 use crate::identity::key::KEY_VERSION;
-use crate::new_user::PreparedUser;
-use crate::password::PasswordHash;
 use crate::timestamp::Timestamp;
 use crate::user::{RealmId, User, UserId, UserState};
 
@@ -17,6 +16,16 @@ pub(crate) trait UserQueries<C> {
     /// The accounts that hold the id or one of the keys, in one round trip. An account that has
     /// several of them comes several times.
     fn holders(conn: &mut C, claim: &Claim<'_>) -> QueryResult<Vec<UserRow>>;
+    /// The accounts that hold any of these ids, or in the realm any of these keys.
+    fn holders_of_any(
+        conn: &mut C,
+        realm: RealmId,
+        ids: &[UserId],
+        username_keys: &[&str],
+        email_keys: &[&str],
+    ) -> QueryResult<Vec<UserRow>>;
+    /// Inserts all or none.
+    fn insert_users(conn: &mut C, users: &[InsertUser<'_>]) -> QueryResult<usize>;
     fn user_by_id(conn: &mut C, realm: RealmId, id: UserId) -> QueryResult<Option<UserRow>>;
     fn user_by_username_key(
         conn: &mut C,
@@ -43,7 +52,29 @@ pub(crate) trait UserQueries<C> {
         changes: &UserChanges,
         end_sessions: bool,
     ) -> QueryResult<usize>;
+    /// The same, if the open sessions were not ended since.
+    fn change_user_of_generation(
+        conn: &mut C,
+        user: &User,
+        changes: &UserChanges,
+        end_sessions: bool,
+    ) -> QueryResult<usize>;
     fn delete_user(conn: &mut C, realm: RealmId, id: UserId) -> QueryResult<usize>;
+    fn credentials_by_id(
+        conn: &mut C,
+        realm: RealmId,
+        id: UserId,
+    ) -> QueryResult<Option<Credentials>>;
+    fn credentials_by_username_key(
+        conn: &mut C,
+        realm: RealmId,
+        key: &str,
+    ) -> QueryResult<Option<Credentials>>;
+    fn credentials_by_email_key(
+        conn: &mut C,
+        realm: RealmId,
+        key: &str,
+    ) -> QueryResult<Option<Credentials>>;
     /// Whether any key was made by another version of the key functions than today's.
     fn has_other_key_version(conn: &mut C) -> QueryResult<bool>;
 }
@@ -87,6 +118,20 @@ macro_rules! key_page {
         query.load($conn)
     }};
 }
+
+/// What is needed to verify a password of the account with a value in a column.
+macro_rules! credentials {
+    ($conn:expr, $realm:expr, $column:path, $value:expr) => {
+        account_users::table
+            .filter(account_users::realm.eq($realm))
+            .filter($column.eq($value))
+            .filter(account_users::state.ne(UserState::Reserved))
+            .select(Credentials::as_select())
+            .first($conn)
+            .optional()
+    };
+}
+
 macro_rules! user_queries {
     ($backend:ty) => {
         impl<C: LoadConnection<Backend = $backend>> UserQueries<C> for $backend {
@@ -98,6 +143,37 @@ macro_rules! user_queries {
                     .union_all(by_key!(account_users::username_key, realm, username_key))
                     .union_all(by_key!(account_users::email_key, realm, email_key))
                     .load(conn)
+            }
+
+            fn holders_of_any(
+                conn: &mut C,
+                realm: RealmId,
+                ids: &[UserId],
+                username_keys: &[&str],
+                email_keys: &[&str],
+            ) -> QueryResult<Vec<UserRow>> {
+                let in_realm = || account_users::table.filter(account_users::realm.eq(realm));
+                let mut rows: Vec<UserRow> = account_users::table
+                    .filter(account_users::id.eq_any(ids))
+                    .select(UserRow::as_select())
+                    .load(conn)?;
+                rows.extend(
+                    in_realm()
+                        .filter(account_users::username_key.eq_any(username_keys))
+                        .select(UserRow::as_select())
+                        .load::<UserRow>(conn)?,
+                );
+                rows.extend(
+                    in_realm()
+                        .filter(account_users::email_key.eq_any(email_keys))
+                        .select(UserRow::as_select())
+                        .load::<UserRow>(conn)?,
+                );
+                Ok(rows)
+            }
+
+            fn insert_users(conn: &mut C, users: &[InsertUser<'_>]) -> QueryResult<usize> {
+                diesel::insert_into(account_users::table).values(users).execute(conn)
             }
 
             fn user_by_id(
@@ -187,6 +263,45 @@ macro_rules! user_queries {
                     .execute(conn)
             }
 
+            fn change_user_of_generation(
+                conn: &mut C,
+                user: &User,
+                changes: &UserChanges,
+                end_sessions: bool,
+            ) -> QueryResult<usize> {
+                let generation = user.session_generation + i64::from(end_sessions);
+                diesel::update(account_users::table.find(user.id))
+                    .filter(account_users::realm.eq(user.realm))
+                    .filter(account_users::state.ne(UserState::Reserved))
+                    .filter(account_users::session_generation.eq(user.session_generation))
+                    .set((changes, account_users::session_generation.eq(generation)))
+                    .execute(conn)
+            }
+
+            fn credentials_by_id(
+                conn: &mut C,
+                realm: RealmId,
+                id: UserId,
+            ) -> QueryResult<Option<Credentials>> {
+                credentials!(conn, realm, account_users::id, id)
+            }
+
+            fn credentials_by_username_key(
+                conn: &mut C,
+                realm: RealmId,
+                key: &str,
+            ) -> QueryResult<Option<Credentials>> {
+                credentials!(conn, realm, account_users::username_key, key)
+            }
+
+            fn credentials_by_email_key(
+                conn: &mut C,
+                realm: RealmId,
+                key: &str,
+            ) -> QueryResult<Option<Credentials>> {
+                credentials!(conn, realm, account_users::email_key, key)
+            }
+
             fn delete_user(conn: &mut C, realm: RealmId, id: UserId) -> QueryResult<usize> {
                 diesel::delete(account_users::table.find(id))
                     .filter(account_users::realm.eq(realm))
@@ -206,148 +321,3 @@ macro_rules! user_queries {
 }
 
 super::for_each_backend!(user_queries);
-
-/// A part of the accounts in the order of one key.
-#[derive(Debug)]
-pub(crate) struct KeyRange {
-    pub(crate) start: String,
-    /// The first key behind the range; `None` if there is no such key.
-    pub(crate) end: Option<String>,
-    /// The last key of the page before.
-    pub(crate) after: Option<String>,
-    pub(crate) limit: i64,
-}
-
-/// What a creation lays claim to: nobody else may have the id, or in the realm one of the keys.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Claim<'a> {
-    pub(crate) id: UserId,
-    pub(crate) realm: RealmId,
-    pub(crate) username_key: Option<&'a str>,
-    pub(crate) email_key: Option<&'a str>,
-}
-
-/// What changes in a row. A field that is `None` stays as it is, `Some(None)` becomes NULL.
-#[derive(AsChangeset, Debug)]
-#[diesel(table_name = account_users)]
-pub(crate) struct UserChanges {
-    state: Option<UserState>,
-    updated_at: Timestamp,
-    username: Option<Option<String>>,
-    email: Option<Option<String>>,
-    email_verified_at: Option<Option<Timestamp>>,
-    password_hash: Option<Option<PasswordHash>>,
-    password_changed_at: Option<Option<Timestamp>>,
-    last_sign_in_at: Option<Option<Timestamp>>,
-}
-
-impl UserChanges {
-    /// Another state, and nothing else.
-    pub(crate) fn state(state: UserState, now: Timestamp) -> Self {
-        Self {
-            state: Some(state),
-            updated_at: now,
-            username: None,
-            email: None,
-            email_verified_at: None,
-            password_hash: None,
-            password_changed_at: None,
-            last_sign_in_at: None,
-        }
-    }
-
-    /// Nothing is left but the keys.
-    pub(crate) fn reserve(now: Timestamp) -> Self {
-        Self {
-            state: Some(UserState::Reserved),
-            updated_at: now,
-            username: Some(None),
-            email: Some(None),
-            email_verified_at: Some(None),
-            password_hash: Some(None),
-            password_changed_at: Some(None),
-            last_sign_in_at: Some(None),
-        }
-    }
-}
-
-/// A user together with the keys, to be compared once more in Rust.
-#[derive(Clone, Debug, Queryable, Selectable)]
-#[diesel(table_name = account_users)]
-pub(crate) struct UserRow {
-    #[diesel(embed)]
-    pub(crate) user: User,
-    pub(crate) username_key: Option<String>,
-    pub(crate) email_key: Option<String>,
-}
-
-/// An account as it is inserted: every value is made here, and none is read back.
-///
-/// An absent value is sent as NULL, not left to a default that the column may have got.
-#[derive(Debug, Insertable)]
-#[diesel(table_name = account_users)]
-#[diesel(treat_none_as_default_value = false)]
-pub(crate) struct InsertUser<'a> {
-    pub(crate) id: UserId,
-    pub(crate) realm: RealmId,
-    pub(crate) username: Option<&'a str>,
-    pub(crate) username_key: Option<&'a str>,
-    pub(crate) username_key_version: i16,
-    pub(crate) email: Option<&'a str>,
-    pub(crate) email_key: Option<&'a str>,
-    pub(crate) email_key_version: i16,
-    pub(crate) password_hash: Option<&'a PasswordHash>,
-    pub(crate) state: UserState,
-    pub(crate) session_generation: i64,
-    pub(crate) created_at: Timestamp,
-    pub(crate) updated_at: Timestamp,
-    pub(crate) password_changed_at: Option<Timestamp>,
-}
-
-impl<'a> InsertUser<'a> {
-    pub(crate) fn new(prepared: &'a PreparedUser, realm: RealmId, now: Timestamp) -> Self {
-        Self {
-            id: prepared.id,
-            realm,
-            username: prepared.username.as_ref().map(|username| username.typed.as_str()),
-            username_key: prepared.username.as_ref().map(|username| username.key.as_str()),
-            username_key_version: KEY_VERSION,
-            email: prepared.email.as_ref().map(|email| email.typed.as_str()),
-            email_key: prepared.email.as_ref().map(|email| email.key.as_str()),
-            email_key_version: KEY_VERSION,
-            password_hash: prepared.password_hash.as_ref(),
-            state: UserState::Active,
-            session_generation: 0,
-            created_at: now,
-            updated_at: now,
-            password_changed_at: prepared.password_hash.is_some().then_some(now),
-        }
-    }
-
-    /// What the row lays claim to.
-    pub(crate) fn claim(&self) -> Claim<'a> {
-        Claim {
-            id: self.id,
-            realm: self.realm,
-            username_key: self.username_key,
-            email_key: self.email_key,
-        }
-    }
-
-    /// The user that this row is, once it is inserted.
-    pub(crate) fn user(&self) -> User {
-        User {
-            id: self.id,
-            realm: self.realm,
-            username: self.username.map(str::to_owned),
-            email: self.email.map(str::to_owned),
-            email_verified_at: None,
-            state: self.state,
-            session_generation: self.session_generation,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-            password_changed_at: self.password_changed_at,
-            last_sign_in_at: None,
-        }
-    }
-}

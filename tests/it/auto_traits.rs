@@ -4,12 +4,16 @@ use std::error::Error as StdError;
 
 use diesel_accounts::diesel::SqliteConnection;
 use diesel_accounts::{
-    Accounts, Argon2Cost, Clock, Creation, DatabaseFailure, Duplicates, EmailRules, Engine, Error,
-    Existing, Field, FieldError, Finding, HashingFailure, Identifiers, InvalidCost, InvalidCursor,
-    InvalidId, InvalidPolicy, InvalidUser, Matched, Migration, NewUser, Password, PasswordRules,
-    Policy, PolicyBuilder, PoolFailure, PreparedUser, RealmId, SchemaFailure, SchemaProblem,
-    SchemaReport, Scripts, Taken, TakenReason, Timestamp, User, UserCursor, UserId, UserManager,
-    UserState, UsernameRules, Violation,
+    Accepted, Accounts, Argon2Cost, Argon2Engine, BreachCheck, BreachCheckUnavailable, Calibration,
+    Clock, ConfigurationFailure, Context, Creation, DatabaseFailure, DeviceToken, Duplicates,
+    EmailRules, Engine, Error, Existing, Field, FieldError, Finding, ForeignHashes, Hashing,
+    HashingFailure, Identifiers, ImportOutcome, ImportSummary, ImportUser, InvalidCost,
+    InvalidCursor, InvalidHash, InvalidId, InvalidImport, InvalidKey, InvalidPepper, InvalidPolicy,
+    InvalidUser, Matched, Migration, NewUser, Password, PasswordChange, PasswordRules, Pepper,
+    Policy, PolicyBuilder, PoolFailure, PreparedImport, PreparedPassword, PreparedUser, RealmId,
+    Refusal, SchemaFailure, SchemaProblem, SchemaReport, Scripts, SecretKey, SessionAuthHash,
+    SignIn, SignInAttempt, Taken, TakenReason, ThrottleRules, Timestamp, User, UserCursor, UserId,
+    UserManager, UserState, UsernameRules, VerifiedAttempt, VerifiedPasswordChange, Violation,
 };
 
 /// The compiler is the test: a type that is not what it is listed as does not build.
@@ -23,7 +27,12 @@ macro_rules! each_is {
 fn every_type_can_be_shared_between_threads() {
     fn shared<T: Send + Sync + 'static>() {}
     each_is!(
-        shared: Argon2Cost, Creation, DatabaseFailure, Duplicates, EmailRules, Engine, Error,
+        shared: Accepted, Argon2Cost, Box<dyn Argon2Engine>, Box<dyn BreachCheck>, Calibration,
+        ConfigurationFailure, Context, DeviceToken, ForeignHashes, Hashing, ImportOutcome,
+        ImportSummary, ImportUser, InvalidHash, InvalidImport, PasswordChange, Pepper,
+        PreparedImport, PreparedPassword, Refusal, SecretKey, SessionAuthHash, SignIn,
+        SignInAttempt, ThrottleRules, VerifiedAttempt, VerifiedPasswordChange,
+        Creation, DatabaseFailure, Duplicates, EmailRules, Engine, Error,
         Existing, Field, FieldError, Finding, HashingFailure, Identifiers, InvalidCost,
         InvalidCursor, InvalidId, InvalidPolicy, InvalidUser, Matched, Migration, NewUser, Password,
         PasswordRules, Policy, PolicyBuilder, PoolFailure, PreparedUser, RealmId, SchemaFailure,
@@ -49,7 +58,8 @@ fn what_hosts_share_can_be_cloned() {
 fn every_error_can_travel_as_a_boxed_error() {
     fn error<T: StdError + Send + Sync + 'static>() {}
     each_is!(
-        error: DatabaseFailure, Error, HashingFailure, InvalidCost, InvalidCursor, InvalidId,
+        error: BreachCheckUnavailable, ConfigurationFailure, InvalidHash, InvalidImport, InvalidKey,
+        InvalidPepper, DatabaseFailure, Error, HashingFailure, InvalidCost, InvalidCursor, InvalidId,
         InvalidPolicy, InvalidUser, PoolFailure, SchemaFailure,
     );
 }

@@ -11,6 +11,7 @@ on_each_engine!(
     the_registration_check_creates_once_and_then_recognises,
     the_registration_check_tells_what_is_wrong,
     the_quick_start_recognises_the_second_spelling,
+    a_password_lives_as_the_sign_in_example_says,
     an_account_and_a_profile_are_made_together_once,
     many_threads_register_without_a_violation,
 );
@@ -67,7 +68,25 @@ fn the_quick_start_recognises_the_second_spelling<C: TestConnection>(_: TestDb<C
     let db = TestDb::<C>::empty();
     let output = text(&run(&db, "quickstart", &[]));
     assert!(output.contains("alice: created ") && output.contains("ALICE: existing "), "{output}");
+    assert!(output.contains("signed in: "), "{output}");
     assert_eq!(db.count(), 1);
+}
+
+fn a_password_lives_as_the_sign_in_example_says<C: TestConnection>(_: TestDb<C>) {
+    let db = TestDb::<C>::empty();
+    let output = text(&run(&db, "sign_in", &[]));
+    for line in [
+        "the owner there, known: accepted",
+        "the owner there, unknown: refused",
+        "after an unlock: accepted",
+        "the old password: refused",
+        "the new password: accepted",
+        "the old session has ended",
+    ] {
+        assert!(output.contains(line), "{line}: {output}");
+    }
+    assert!(output.contains("next try in 30 s"), "{output}");
+    assert_eq!(output.matches("the login or the password is not right").count(), 6, "{output}");
 }
 
 fn an_account_and_a_profile_are_made_together_once<C: TestConnection>(_: TestDb<C>) {
@@ -109,8 +128,12 @@ fn every_command_of_the_readme_runs() {
                 outputs.push(last_line(&output));
             }
             // `scripts/test` runs it, on all engines.
-            ["cargo", "bench", "--bench", "statements"] => {
-                assert!(root.join("benches/statements.rs").exists());
+            ["cargo", "bench", "--bench", name] => {
+                let script = std::fs::read_to_string(root.join("scripts/test")).unwrap();
+                assert!(
+                    script.contains(&format!("cargo bench --quiet --bench {name}")),
+                    "{command}"
+                );
             }
             // This very run, and the script that runs it on all engines.
             ["cargo", "test"] => {}

@@ -14,17 +14,24 @@
 
 mod auto_traits;
 mod create;
+mod doubles;
 mod examples;
+mod import;
+mod lockout;
 mod lookups;
+mod passwords;
 mod race;
 mod schema;
 mod schema_damages;
 mod secrets;
 #[cfg(all(target_os = "linux", feature = "mysql", feature = "postgres"))]
 mod servers;
+mod sessions;
+mod sign_in;
 mod spellings;
 mod statements;
 mod support;
+mod throttle;
 mod transaction;
 mod trouble;
 mod trouble_of_one_engine;

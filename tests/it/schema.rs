@@ -24,6 +24,8 @@ on_each_engine!(
     checking_in_a_transaction_harms_nothing_or_says_to_roll_back,
     a_migration_that_others_keep_waiting_is_busy_at_the_deadline,
     the_exported_migrations_make_the_same_schema,
+    every_earlier_schema_is_brought_up_to_date_with_its_accounts,
+    a_foreign_table_under_the_name_of_a_later_one_is_refused,
     a_newer_schema_is_a_warning_and_is_left_as_it_is,
     a_schema_that_is_not_in_the_ledger_is_older,
     an_empty_database_misses_the_table,
@@ -102,7 +104,7 @@ fn migrating_again_changes_nothing<C: TestConnection>(db: TestDb<C>) {
         db.users.migrate().unwrap();
     }
     assert_eq!(db.users.user_by_id(user.id()).unwrap(), Some(user));
-    assert_eq!(ledger_entries(&db), 1);
+    assert_eq!(ledger_entries(&db), versions::<C>());
     assert_sound(&db.users.check().unwrap());
 }
 
@@ -125,7 +127,7 @@ fn instances_that_start_at_once_all_migrate<C: TestConnection>(_: TestDb<C>) {
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(results.iter().all(Result::is_ok), "{results:?}");
-        assert_eq!(ledger_entries(&db), 1);
+        assert_eq!(ledger_entries(&db), versions::<C>());
         assert_sound(&db.users.check().unwrap());
     }
 }
@@ -251,8 +253,53 @@ fn the_exported_migrations_make_the_same_schema<C: TestConnection>(_: TestDb<C>)
     let user = db.create(alice());
     db.users.migrate().unwrap();
     assert_eq!(db.users.user_by_id(user.id()).unwrap(), Some(user));
-    assert_eq!(ledger_entries(&db), 1);
+    assert_eq!(ledger_entries(&db), versions::<C>());
     assert_sound(&db.users.check().unwrap());
+}
+
+/// And the version before goes on working on the new schema: it knows none of the new columns.
+fn every_earlier_schema_is_brought_up_to_date_with_its_accounts<C: TestConnection>(_: TestDb<C>) {
+    let all = migrations(C::ENGINE);
+    let id = match C::ENGINE {
+        Engine::Postgres => "'00000000-0000-0000-0000-00000000000N'",
+        _ => "X'0000000000000000000000000000000N'",
+    };
+    let insert = |number: &str| {
+        format!(
+            "INSERT INTO account_users (id, realm, username, username_key, state, created_at, \
+                 updated_at) \
+             VALUES ({}, {}, 'person{number}', 'person{number}', 0, 1, 1)",
+            id.replace('N', number),
+            id.replace('N', "0"),
+        )
+    };
+    for version in 1..all.len() {
+        let db = TestDb::<C>::empty();
+        let mut conn = db.connect();
+        for migration in &all[..version] {
+            conn.batch_execute(migration.sql()).unwrap();
+        }
+        conn.batch_execute(&insert("1")).unwrap();
+        let older = (SchemaProblem::SchemaOlder, "account_migrations");
+        assert!(problems(&db.users.check().unwrap()).contains(&older));
+        db.users.migrate().unwrap();
+        assert_sound(&db.users.check().unwrap());
+        conn.batch_execute(&insert("2")).unwrap();
+        for name in ["person1", "person2"] {
+            let found = db.users.user_by_username(name).unwrap().unwrap();
+            assert!(found.is_active() && !found.must_change_password());
+        }
+    }
+}
+
+fn a_foreign_table_under_the_name_of_a_later_one_is_refused<C: TestConnection>(_: TestDb<C>) {
+    let db = TestDb::<C>::empty();
+    let mut conn = db.connect();
+    conn.batch_execute(migrations(C::ENGINE)[0].sql()).unwrap();
+    conn.batch_execute("CREATE TABLE account_attempts (name VARCHAR(20))").unwrap();
+    let refused = db.users.migrate();
+    assert_matches!(refused, Err(Error::Schema(SchemaFailure::ForeignTable)));
+    assert_eq!(ledger_entries(&db), 1);
 }
 
 fn a_newer_schema_is_a_warning_and_is_left_as_it_is<C: TestConnection>(db: TestDb<C>) {
@@ -266,7 +313,7 @@ fn a_newer_schema_is_a_warning_and_is_left_as_it_is<C: TestConnection>(db: TestD
     let report = db.users.check().unwrap();
     assert_eq!(problems(&report), [(SchemaProblem::SchemaNewer, "account_migrations")]);
     assert!(report.is_sound() && report.findings().iter().all(Finding::is_warning));
-    assert_eq!(ledger_entries(&db), 2);
+    assert_eq!(ledger_entries(&db), versions::<C>() + 1);
     db.create(alice());
 }
 
@@ -373,6 +420,11 @@ pub(crate) fn problems(report: &SchemaReport) -> Vec<(SchemaProblem, &str)> {
     report.findings().iter().map(|finding| (finding.problem(), finding.subject())).collect()
 }
 
+/// How many versions of the schema there are.
+fn versions<C: TestConnection>() -> i64 {
+    migrations(C::ENGINE).len() as i64
+}
+
 fn ledger_entries<C: TestConnection>(db: &TestDb<C>) -> i64 {
     db.connect().number("SELECT COUNT(*) AS number FROM account_migrations")
 }
@@ -400,21 +452,23 @@ mod mysql_only {
     use diesel::prelude::*;
     use diesel_accounts::{Accounts, Engine, Error, SchemaFailure, SchemaProblem, migrations};
 
-    use super::{assert_sound, has_table, ledger_entries, problems};
+    use super::{assert_sound, has_table, ledger_entries, problems, versions};
     use crate::support::{TestDb, alice, assert_matches, cheap_policy, server_url};
 
     #[test]
     fn a_migration_that_was_cut_short_is_completed() {
-        let statements: Vec<_> = migrations(Engine::Mysql)[0].sql().split(";\n").collect();
-        for done in 1..=2 {
+        let statements: Vec<_> = migrations(Engine::Mysql)
+            .iter()
+            .flat_map(|migration| migration.sql().split(";\n"))
+            .filter(|statement| !statement.trim().is_empty())
+            .collect();
+        for done in 1..=statements.len() {
             let db = TestDb::<MysqlConnection>::empty();
-            let cut_short = statements[..done].join(";\n");
-            db.connect().batch_execute(&cut_short).unwrap();
-            assert_eq!(has_table(&db, "account_users"), done == 2);
-            assert_eq!(ledger_entries(&db), 0);
+            db.connect().batch_execute(&statements[..done].join(";\n")).unwrap();
+            assert_eq!(has_table(&db, "account_users"), done >= 2);
             db.users.migrate().unwrap();
             assert_sound(&db.users.check().unwrap());
-            assert_eq!(ledger_entries(&db), 1);
+            assert_eq!(ledger_entries(&db), versions::<MysqlConnection>());
             db.create(alice());
         }
     }
@@ -426,7 +480,7 @@ mod mysql_only {
         conn.batch_execute("SET SESSION autocommit = 0").unwrap();
         db.users.on(&mut conn).migrate().unwrap();
         assert_sound(&db.users.check().unwrap());
-        assert_eq!(ledger_entries(&db), 1);
+        assert_eq!(ledger_entries(&db), versions::<MysqlConnection>());
     }
 
     #[test]

@@ -75,12 +75,17 @@ fn damages(engine: Engine) -> Vec<Damage> {
             vec![(MissingIndex, USERNAME_INDEX)],
         ),
         (
-            "INSERT INTO account_migrations VALUES (2, 'x', 1, 0)".to_owned(),
+            "INSERT INTO account_migrations VALUES (99, 'x', 1, 0)".to_owned(),
             vec![(SchemaNewer, "account_migrations")],
         ),
         (
-            "INSERT INTO account_migrations VALUES (2, 'x', 2, 0)".to_owned(),
+            "INSERT INTO account_migrations VALUES (99, 'x', 99, 0)".to_owned(),
             vec![(SchemaTooNew, "account_migrations")],
+        ),
+        ("DROP TABLE account_attempts".to_owned(), vec![(MissingTable, "account_attempts")]),
+        (
+            "ALTER TABLE account_attempts DROP COLUMN failures".to_owned(),
+            vec![(MissingColumn, "failures")],
         ),
         (
             "UPDATE account_migrations SET name = 'x'".to_owned(),

@@ -4,7 +4,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use diesel_accounts::{Argon2Cost, Clock, Engine, Error, PasswordRules, Timestamp, UserManager};
+use diesel_accounts::{Argon2Cost, Clock, Engine, Error, Hashing, Timestamp, UserManager};
 
 use crate::support::{
     QueryLog, TestConnection, TestDb, alice, bob, cheap_policy, id_of, on_each_engine, pool_of,
@@ -65,8 +65,8 @@ fn a_sequential_duplicate_is_one_statement_and_no_hash<C: TestConnection>(db: Te
     db.create(alice());
     let pool = pool_of::<C>(&db.url, 1);
     // One hash at this cost takes hours.
-    let endless = PasswordRules::new().cost(Argon2Cost::new(8, u32::MAX, 1).unwrap());
-    let policy = cheap_policy().passwords(endless).build().unwrap();
+    let endless = Hashing::new().cost(Argon2Cost::new(8, u32::MAX, 1).unwrap());
+    let policy = cheap_policy().hashing(endless).build().unwrap();
     let users = UserManager::with_policy(pool.clone(), policy);
     let log = QueryLog::of(&mut *pool.get().unwrap());
     let (answer, answered) = mpsc::channel();

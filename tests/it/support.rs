@@ -12,7 +12,7 @@ use diesel::r2d2::{
     ConnectionManager, CustomizeConnection, Error as R2d2Error, Pool, R2D2Connection,
 };
 use diesel_accounts::{
-    AccountConnection, Argon2Cost, Creation, Engine, NewUser, PasswordRules, Policy, PolicyBuilder,
+    AccountConnection, Argon2Cost, Creation, Engine, Hashing, NewUser, Policy, PolicyBuilder,
     Result, User, UserId, UserManager,
 };
 
@@ -405,7 +405,9 @@ impl<C: TestConnection> CustomizeConnection<C, R2d2Error> for Configure {
 /// A policy whose hashes cost next to nothing, and that waits long enough for a busy machine.
 pub(crate) fn cheap_policy() -> PolicyBuilder {
     let cost = Argon2Cost::new(8, 1, 1).unwrap();
-    Policy::builder().passwords(PasswordRules::new().cost(cost)).deadline(Duration::from_secs(60))
+    Policy::builder()
+        .hashing(Hashing::new().cost(cost).longest_wait(Duration::from_secs(60)))
+        .deadline(Duration::from_secs(60))
 }
 
 pub(crate) fn alice() -> NewUser {
@@ -469,7 +471,8 @@ impl QueryLog {
 const OF_TRANSACTIONS: [&str; 8] =
     ["begin ", "commit ", "rollback ", "BEGIN", "COMMIT", "RELEASE", "ROLLBACK", "SAVEPOINT"];
 
-/// Does something once, just before the connection sends a statement about accounts with this start.
+/// Does something once, just before the connection sends a statement about accounts with this
+/// start.
 pub(crate) fn before_statement(
     conn: &mut impl Connection,
     start: &'static str,

@@ -309,7 +309,8 @@ fn a_row_that_landed_although_its_answer_was_lost_is_created<C: TestConnection>(
     assert_eq!((id_of(&creation), db.count()), (prepared.id(), 1));
 }
 
-/// The conflict is with the very account of an earlier call: "not created" would be a phantom error.
+/// The conflict is with the very account of an earlier call: "not created" would be a phantom
+/// error.
 fn a_conflict_that_nobody_could_look_up_is_undetermined<C: TestConnection>(db: TestDb<C>) {
     let prepared = db.users.prepare(alice()).unwrap();
     assert!(db.users.create_prepared_user(&prepared).unwrap().is_created());

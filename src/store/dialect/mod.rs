@@ -10,8 +10,9 @@ use diesel::sql_types::Text;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use diesel::sql_types::{BigInt, Nullable};
 
+use super::attempts::InsertAttempt;
 use super::check::{Finding, FoundColumn, FoundIndex, SchemaProblem};
-use super::users::{Claim, InsertUser, UserRow};
+use super::rows::{Claim, InsertUser, UserRow};
 use crate::error::Result;
 
 #[cfg(feature = "mysql")]
@@ -51,6 +52,10 @@ pub(crate) trait Dialect<C>: Backend {
     /// Inserts one row. A row that is in its way is told by 0 rows or by a unique violation.
     fn insert_user(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize>;
 
+    /// Inserts the row of a first attempt. One that is there is told by 0 rows or by a unique
+    /// violation.
+    fn insert_attempt(conn: &mut C, attempt: &InsertAttempt) -> QueryResult<usize>;
+
     /// [`UserQueries::holders`](super::users::UserQueries::holders) inside a transaction of the
     /// host's: it must see rows that were committed since the host's snapshot, where it can.
     fn holders_in_transaction(conn: &mut C, claim: &Claim<'_>) -> QueryResult<Vec<UserRow>>;
@@ -69,8 +74,8 @@ pub(crate) trait Dialect<C>: Backend {
     /// The columns of a table that `migrate` would find; none if there is no such table.
     fn columns(conn: &mut C, table: &str) -> QueryResult<Vec<FoundColumn>>;
 
-    /// The indexes of our table.
-    fn indexes(conn: &mut C) -> QueryResult<Vec<FoundIndex>>;
+    /// The indexes of a table.
+    fn indexes(conn: &mut C, table: &str) -> QueryResult<Vec<FoundIndex>>;
 
     /// What is wrong with the server, the session, or the table as a whole.
     fn server_findings(conn: &mut C) -> QueryResult<Vec<Finding>>;

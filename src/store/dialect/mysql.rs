@@ -11,18 +11,21 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::{ColumnRow, Dialect, Engine, Trouble, host_triggers};
 use crate::error::{Error, Result, SchemaFailure};
+use crate::store::attempts::{AttemptKey, InsertAttempt};
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
 use crate::store::migrate::{MigrationSteps, remaining_millis, run_pending};
-use crate::store::schema::account_users;
-use crate::store::users::{Claim, InsertUser, UserRow, by_id, by_key};
+use crate::store::rows::{Claim, InsertUser, UserRow};
+use crate::store::schema::{account_attempts, account_users};
+use crate::store::users::{by_id, by_key};
 use crate::user::{RealmId, UserId};
 
-super::id_as_bytes!(Mysql, RealmId, UserId);
+super::id_as_bytes!(Mysql, AttemptKey, RealmId, UserId);
 
 impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
     const ENGINE: Engine = Engine::Mysql;
 
-    /// The transaction survives a violation, and would not survive a deadlock in a savepoint either.
+    /// The transaction survives a violation, and would not survive a deadlock in a savepoint
+    /// either.
     const REFUSAL_SPOILS_TRANSACTION: bool = false;
 
     /// A plain INSERT. IGNORE cuts values that are too long, ON DUPLICATE KEY UPDATE reports one
@@ -31,8 +34,13 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
         diesel::insert_into(account_users::table).values(user).execute(conn)
     }
 
-    /// A plain look-up at REPEATABLE READ does not see the winner, and FOR UPDATE deadlocks with the
-    /// other losers. Separate look-ups, for a locking OR over a small table locks every row of it.
+    fn insert_attempt(conn: &mut C, attempt: &InsertAttempt) -> QueryResult<usize> {
+        diesel::insert_into(account_attempts::table).values(attempt).execute(conn)
+    }
+
+    /// A plain look-up at REPEATABLE READ does not see the winner, and FOR UPDATE deadlocks with
+    /// the other losers. Separate look-ups, for a locking OR over a small table locks every row of
+    /// it.
     ///
     /// The id is looked up with a lock only if nobody has a key, so that it is the id that somebody
     /// has: an absent one would lock the end of the primary key, where all new ids go, against
@@ -67,7 +75,8 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
     }
 
     /// Reading the number of the error is the one thing that is done after trouble: it touches no
-    /// table, takes no lock and begins no transaction. Diesel knows no CHECK violation of MariaDB's.
+    /// table, takes no lock and begins no transaction. Diesel knows no CHECK violation of
+    /// MariaDB's.
     fn unnamed_trouble_in_transaction(conn: &mut C, _: &str) -> Trouble {
         match last_error_number(conn) {
             // CHECK violation (MariaDB, MySQL), SIGNAL in a trigger, value too long, no such table.
@@ -145,16 +154,17 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
         Ok(rows.into_iter().map(column).collect())
     }
 
-    fn indexes(conn: &mut C) -> QueryResult<Vec<FoundIndex>> {
+    fn indexes(conn: &mut C, table: &str) -> QueryResult<Vec<FoundIndex>> {
         let rows: Vec<IndexRow> = sql_query(
             "SELECT GROUP_CONCAT(COALESCE(column_name, '(expression)') ORDER BY seq_in_index) AS columns_, \
                     CAST(MAX(non_unique) = 0 AS SIGNED) AS is_unique, \
                     CAST(MIN(index_type = 'BTREE') AS SIGNED) AS btree, \
                     CAST(MAX(sub_part IS NOT NULL) = 0 AS SIGNED) AS whole \
              FROM information_schema.statistics \
-             WHERE table_schema = DATABASE() AND table_name = 'account_users' \
+             WHERE table_schema = DATABASE() AND table_name = ? \
              GROUP BY index_name",
         )
+        .bind::<Text, _>(table)
         .load(conn)?;
         let index = |row: IndexRow| FoundIndex {
             columns: row.columns_.split(',').map(str::to_owned).collect(),
@@ -236,7 +246,8 @@ impl<Q: Query> Query for InShareMode<Q> {
 impl<Q, C> RunQueryDsl<C> for InShareMode<Q> {}
 
 /// Whether a transaction is open that Diesel does not know of: one begun in plain SQL, or by any
-/// statement of a session with `autocommit` off. MySQL does not tell, and counts as if by the latter.
+/// statement of a session with `autocommit` off. MySQL does not tell, and counts as if by the
+/// latter.
 fn may_be_in_transaction<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> QueryResult<bool> {
     let asked = sql_query("SELECT CAST(@@in_transaction AS SIGNED) AS number").get_result(conn);
     let row: NumberRow = match asked {

@@ -9,13 +9,15 @@ use diesel::sql_types::{BigInt, Bool, Text};
 use super::{ColumnRow, Dialect, Engine, Trouble, host_triggers};
 use crate::error::{Error, Result};
 use crate::retry::Backoff;
+use crate::store::attempts::{AttemptKey, InsertAttempt};
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
 use crate::store::migrate::{MigrationSteps, remaining_millis, run_pending};
-use crate::store::schema::account_users;
-use crate::store::users::{Claim, InsertUser, UserQueries, UserRow};
+use crate::store::rows::{Claim, InsertUser, UserRow};
+use crate::store::schema::{account_attempts, account_users};
+use crate::store::users::UserQueries;
 use crate::user::{RealmId, UserId};
 
-super::id_as_bytes!(Pg, RealmId, UserId);
+super::id_as_bytes!(Pg, AttemptKey, RealmId, UserId);
 
 impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
     const ENGINE: Engine = Engine::Postgres;
@@ -28,6 +30,13 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
     fn insert_user(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize> {
         diesel::insert_into(account_users::table)
             .values(user)
+            .on_conflict_do_nothing()
+            .execute(conn)
+    }
+
+    fn insert_attempt(conn: &mut C, attempt: &InsertAttempt) -> QueryResult<usize> {
+        diesel::insert_into(account_attempts::table)
+            .values(attempt)
             .on_conflict_do_nothing()
             .execute(conn)
     }
@@ -109,7 +118,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
         Ok(rows.into_iter().map(column).collect())
     }
 
-    fn indexes(conn: &mut C) -> QueryResult<Vec<FoundIndex>> {
+    fn indexes(conn: &mut C, table: &str) -> QueryResult<Vec<FoundIndex>> {
         let rows: Vec<IndexRow> = sql_query(
             "SELECT am.amname = 'btree' AS btree, i.indisunique AS is_unique, \
                     i.indisexclusion AS excludes, \
@@ -129,8 +138,9 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
              FROM pg_catalog.pg_index i \
              JOIN pg_catalog.pg_class r ON r.oid = i.indexrelid \
              JOIN pg_catalog.pg_am am ON am.oid = r.relam \
-             WHERE i.indrelid = to_regclass('account_users')",
+             WHERE i.indrelid = to_regclass($1)",
         )
+        .bind::<Text, _>(table)
         .load(conn)?;
         let index = |row: IndexRow| FoundIndex {
             columns: row.columns.split(',').map(str::to_owned).collect(),
@@ -184,8 +194,8 @@ impl<C: LoadConnection<Backend = Self>> MigrationSteps<C> for Pg {
     }
 }
 
-/// Whether a transaction is open that Diesel does not know of, begun in plain SQL: two statements on
-/// their own are in transactions that began at two times.
+/// Whether a transaction is open that Diesel does not know of, begun in plain SQL: two statements
+/// on their own are in transactions that began at two times.
 fn is_in_transaction<C: LoadConnection<Backend = Pg>>(conn: &mut C) -> QueryResult<bool> {
     let mut began = || -> QueryResult<String> {
         diesel::select(diesel::dsl::sql::<Text>("transaction_timestamp()::text")).get_result(conn)

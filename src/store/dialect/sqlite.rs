@@ -11,11 +11,13 @@ use diesel::sqlite::{Sqlite, SqliteValue};
 use super::{Dialect, Engine, Trouble, host_triggers};
 use crate::error::{Error, Result};
 use crate::retry::Backoff;
+use crate::store::attempts::{AttemptKey, InsertAttempt};
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
 use crate::store::migrate::{MigrationSteps, run_pending};
-use crate::store::schema::account_users;
+use crate::store::rows::{Claim, InsertUser, UserRow};
 use crate::store::schema::sql_types::AccountId;
-use crate::store::users::{Claim, InsertUser, UserQueries, UserRow};
+use crate::store::schema::{account_attempts, account_users};
+use crate::store::users::UserQueries;
 use crate::user::{RealmId, UserId};
 
 impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
@@ -29,6 +31,13 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
     fn insert_user(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize> {
         diesel::insert_into(account_users::table)
             .values(user)
+            .on_conflict_do_nothing()
+            .execute(conn)
+    }
+
+    fn insert_attempt(conn: &mut C, attempt: &InsertAttempt) -> QueryResult<usize> {
+        diesel::insert_into(account_attempts::table)
+            .values(attempt)
             .on_conflict_do_nothing()
             .execute(conn)
     }
@@ -105,17 +114,18 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
         Ok(columns)
     }
 
-    fn indexes(conn: &mut C) -> QueryResult<Vec<FoundIndex>> {
+    fn indexes(conn: &mut C, table: &str) -> QueryResult<Vec<FoundIndex>> {
         let rows: Vec<IndexRow> = sql_query(
             "SELECT group_concat(coalesce(name, '(expression)')) AS columns, is_unique, partial, \
                     min(coll = 'BINARY') AS bytewise \
              FROM (SELECT l.name AS index_name, l.\"unique\" AS is_unique, l.partial AS partial, \
                           x.name AS name, x.coll AS coll \
-                   FROM pragma_index_list('account_users', 'main') l, \
+                   FROM pragma_index_list(?, 'main') l, \
                         pragma_index_xinfo(l.name, 'main') x \
                    WHERE x.key = 1 ORDER BY l.name, x.seqno) \
              GROUP BY index_name",
         )
+        .bind::<Text, _>(table)
         .load(conn)?;
         let index = |row: IndexRow| FoundIndex {
             columns: row.columns.split(',').map(str::to_owned).collect(),
@@ -219,7 +229,7 @@ macro_rules! id_as_blob {
         }
     )+};
 }
-id_as_blob!(RealmId, UserId);
+id_as_blob!(AttemptKey, RealmId, UserId);
 
 #[derive(QueryableByName)]
 struct ColumnRow {

@@ -9,8 +9,8 @@ use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel_accounts::{
-    Accounts, Argon2Cost, Clock, Creation, Duplicates, EmailRules, Error, Identifiers, NewUser,
-    PasswordRules, Policy, PolicyBuilder, RealmId, Scripts, Timestamp, User, UserCursor, UserId,
+    Accounts, Argon2Cost, Clock, Creation, Duplicates, EmailRules, Error, Hashing, Identifiers,
+    NewUser, Policy, PolicyBuilder, RealmId, Scripts, Timestamp, User, UserCursor, UserId,
     UsernameRules,
 };
 use proptest::collection::vec;
@@ -360,7 +360,8 @@ fn addresses() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Texts that do not occur in any message by chance, and are valid names, local parts and passwords.
+/// Texts that do not occur in any message by chance, and are valid names, local parts and
+/// passwords.
 fn secrets() -> impl Strategy<Value = String> {
     "q[0-9]z[a-z0-9]{8,16}x[0-9]q"
 }
@@ -392,7 +393,7 @@ fn policies() -> impl Strategy<Value = Policy> {
 /// A policy whose hashes cost next to nothing.
 fn cheap_policy() -> PolicyBuilder {
     let cost = Argon2Cost::new(8, 1, 1).unwrap();
-    Policy::builder().passwords(PasswordRules::new().cost(cost))
+    Policy::builder().hashing(Hashing::new().cost(cost))
 }
 
 fn username_policy(rules: UsernameRules) -> Policy {

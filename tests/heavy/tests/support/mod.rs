@@ -12,8 +12,8 @@ use diesel::result::Error as DieselError;
 use diesel::sql_types::BigInt;
 use diesel::{MysqlConnection, PgConnection, SqliteConnection};
 use diesel_accounts::{
-    AccountConnection, Accounts, Argon2Cost, Creation, NewUser, PasswordRules, Policy,
-    PolicyBuilder, PreparedUser, UserId,
+    AccountConnection, Accounts, Argon2Cost, Creation, Hashing, NewUser, Policy, PolicyBuilder,
+    PreparedUser, UserId,
 };
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
@@ -274,7 +274,9 @@ number!(MysqlConnection, MysqlHost, PgConnection, PostgresHost, SqliteConnection
 /// A policy whose hashes cost next to nothing, and that waits long enough for a busy machine.
 pub(crate) fn cheap_policy() -> PolicyBuilder {
     let cost = Argon2Cost::new(8, 1, 1).unwrap();
-    Policy::builder().passwords(PasswordRules::new().cost(cost)).deadline(Duration::from_secs(60))
+    Policy::builder()
+        .hashing(Hashing::new().cost(cost).longest_wait(Duration::from_secs(60)))
+        .deadline(Duration::from_secs(60))
 }
 
 pub(crate) fn new_user(name: &str) -> NewUser {

@@ -1,0 +1,183 @@
+//! Taking over many accounts of another system.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Instant;
+
+use super::Accounts;
+use super::create::{Lent, create};
+use super::transaction::{in_savepoint_if_needed, read, transaction_depth};
+use crate::creation::{Creation, Existing, Matched, Taken, Verdict, decide};
+use crate::error::{DatabaseFailure, Error, Result};
+use crate::import::{ImportOutcome, PreparedImport};
+use crate::policy::Duplicates;
+use crate::store::AccountConnection;
+use crate::store::dialect::Trouble;
+use crate::store::rows::{Claim, InsertUser, UserRow};
+use crate::store::users::UserQueries;
+use crate::user::UserId;
+
+impl<C: AccountConnection> Accounts<'_, C> {
+    /// Takes over some accounts, all of them in one statement if nobody is in their way; what each
+    /// came to, in their order.
+    ///
+    /// [`UserManager::import_users`](crate::UserManager::import_users) does this for any number,
+    /// batch by batch. As creations go, the database's own refusal decides: if others are creating
+    /// the same accounts meanwhile, the rest is inserted one by one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`], after which it is not known which of them were created: the same call
+    /// again tells. In a transaction [`Error::HostMustRollBack`].
+    pub fn import_users(&mut self, batch: &[PreparedImport]) -> Result<Vec<ImportOutcome>> {
+        let now = self.policy.now();
+        let rows: Vec<InsertUser<'_>> =
+            batch.iter().map(|import| InsertUser::of_import(import, self.realm, now)).collect();
+        let holders = self.holders_of(&rows)?;
+        let mut claimed = Claimed::default();
+        let mut outcomes = Vec::new();
+        let mut fresh = Vec::new();
+        for row in &rows {
+            let claim = row.claim();
+            let verdict = decide(&claim, holders.in_the_way_of(&claim), DUPLICATES, None);
+            let mut outcome = outcome_of(&claim, verdict);
+            // The second of two in one batch is inserted after the first.
+            if outcome.is_none() && claimed.take(&claim) {
+                fresh.push(row.clone());
+                outcome = Some(ImportOutcome::Created(row.id));
+            }
+            outcomes.push(outcome);
+        }
+        if !self.insert_all(&fresh)? {
+            for outcome in &mut outcomes {
+                outcome.take_if(|outcome| matches!(outcome, ImportOutcome::Created(_)));
+            }
+        }
+        let one_by_one = |(outcome, row): (Option<ImportOutcome>, &InsertUser<'_>)| match outcome {
+            Some(outcome) => Ok(outcome),
+            None => self.import_one(row),
+        };
+        outcomes.into_iter().zip(&rows).map(one_by_one).collect()
+    }
+
+    /// Whether all were inserted; if not, none was.
+    fn insert_all(&mut self, rows: &[InsertUser<'_>]) -> Result<bool> {
+        if rows.is_empty() {
+            return Ok(true);
+        }
+        let in_transaction = transaction_depth(self.conn) != Ok(0);
+        let inserted =
+            in_savepoint_if_needed(self.conn, |conn| C::Backend::insert_users(conn, rows));
+        let Err(error) = inserted else {
+            return Ok(true);
+        };
+        let trouble = match in_transaction {
+            true => Trouble::in_transaction(self.conn, &error),
+            false => Trouble::on(self.conn, &error),
+        };
+        match trouble {
+            Trouble::Conflict | Trouble::Refused => Ok(false),
+            Trouble::Contention | Trouble::Unnamed if !in_transaction => Ok(false),
+            _ if in_transaction => Err(Error::HostMustRollBack(Some(DatabaseFailure::new(error)))),
+            _ => Err(Error::from(error)),
+        }
+    }
+
+    fn import_one(&mut self, row: &InsertUser<'_>) -> Result<ImportOutcome> {
+        let until = Instant::now() + self.policy.deadline();
+        let verdict = match create(&mut Lent(self.conn), DUPLICATES, row, until) {
+            Ok(creation) => Verdict::Answer(creation),
+            Err(error @ (Error::HostMustRollBack(_) | Error::Undetermined { .. })) => {
+                return Err(error);
+            }
+            Err(error) => Verdict::Refused(error),
+        };
+        Ok(outcome_of(&row.claim(), verdict)
+            .unwrap_or(ImportOutcome::Failed(Error::HiddenConflict)))
+    }
+
+    fn holders_of(&mut self, rows: &[InsertUser<'_>]) -> Result<Holders> {
+        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        let usernames: Vec<_> = rows.iter().filter_map(|row| row.username_key).collect();
+        let emails: Vec<_> = rows.iter().filter_map(|row| row.email_key).collect();
+        let realm = self.realm;
+        let holders = read(self.conn, |conn| {
+            C::Backend::holders_of_any(conn, realm, &ids, &usernames, &emails)
+        })?;
+        Ok(Holders::new(holders))
+    }
+}
+
+/// The accounts that hold an id or a key of a batch, by what they hold.
+struct Holders {
+    by_id: HashMap<UserId, UserRow>,
+    by_username: HashMap<String, UserRow>,
+    by_email: HashMap<String, UserRow>,
+}
+
+impl Holders {
+    fn new(rows: Vec<UserRow>) -> Self {
+        let keyed = |key: fn(&UserRow) -> Option<&String>| {
+            let with_key = |row: &UserRow| Some((key(row)?.clone(), row.clone()));
+            rows.iter().filter_map(with_key).collect()
+        };
+        Self {
+            by_username: keyed(|row| row.username_key.as_ref()),
+            by_email: keyed(|row| row.email_key.as_ref()),
+            by_id: rows.into_iter().map(|row| (row.user.id, row)).collect(),
+        }
+    }
+
+    fn in_the_way_of(&self, claim: &Claim<'_>) -> Vec<UserRow> {
+        let by_username = claim.username_key.and_then(|key| self.by_username.get(key));
+        let by_email = claim.email_key.and_then(|key| self.by_email.get(key));
+        [self.by_id.get(&claim.id), by_username, by_email].into_iter().flatten().cloned().collect()
+    }
+}
+
+/// What the accounts of one batch lay claim to.
+#[derive(Default)]
+struct Claimed<'a> {
+    ids: HashSet<UserId>,
+    usernames: HashSet<&'a str>,
+    emails: HashSet<&'a str>,
+}
+
+impl<'a> Claimed<'a> {
+    /// Whether all of it was free until now.
+    fn take(&mut self, claim: &Claim<'a>) -> bool {
+        let id = self.ids.insert(claim.id);
+        let username = claim.username_key.is_none_or(|key| self.usernames.insert(key));
+        let email = claim.email_key.is_none_or(|key| self.emails.insert(key));
+        id && username && email
+    }
+}
+
+/// `None` if nobody is in the way.
+fn outcome_of(claim: &Claim<'_>, verdict: Verdict) -> Option<ImportOutcome> {
+    match verdict {
+        Verdict::Answer(Creation::Created(user)) => Some(ImportOutcome::Created(user.id())),
+        Verdict::Answer(Creation::Existing(existing)) => Some(match is_same(claim, &existing) {
+            true => ImportOutcome::Existing(existing.user_id()),
+            false => ImportOutcome::Taken(Taken::by_one(&existing)),
+        }),
+        Verdict::Refused(Error::Taken(taken)) => Some(ImportOutcome::Taken(taken)),
+        Verdict::Refused(error) => Some(ImportOutcome::Failed(error)),
+        Verdict::NotVisible => None,
+    }
+}
+
+/// Whether the account that is there has the names of the one that is imported, and no other.
+fn is_same(claim: &Claim<'_>, existing: &Existing) -> bool {
+    let user = existing.unauthenticated_user();
+    let (username, email) = (user.username().is_some(), user.email().is_some());
+    let wanted = (claim.username_key.is_some(), claim.email_key.is_some());
+    let matched = match existing.matched() {
+        Matched::Username => (true, false),
+        Matched::Email => (false, true),
+        Matched::Both => (true, true),
+    };
+    existing.is_same_creation() || wanted == matched && wanted == (username, email)
+}
+
+/// An import never refuses an account because it was imported before.
+const DUPLICATES: Duplicates = Duplicates::ReturnExisting;
