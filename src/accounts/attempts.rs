@@ -1,8 +1,10 @@
 //! What is known of the wrong passwords that were submitted, and what can be done about it.
 
+use std::time::Instant;
+
 use super::Accounts;
 use super::sign_in::wait_of;
-use super::transaction::read;
+use super::transaction::{read, write_alone};
 use crate::error::{Error, Result};
 use crate::store::AccountConnection;
 use crate::store::attempts::{AttemptKey, AttemptQueries};
@@ -74,13 +76,22 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// [`Error::Database`], [`Error::Busy`]; [`Error::TransactionOpen`] inside a transaction.
     pub fn forget_old_attempts(&mut self, limit: u32) -> Result<usize> {
         self.refuse_transaction()?;
+        self.sweep(limit, Instant::now() + self.policy.deadline())
+    }
+
+    /// The same for as long as there is time.
+    pub(super) fn sweep(&mut self, limit: u32, until: Instant) -> Result<usize> {
         let before = long_before(self.policy.now());
         let limit = i64::from(limit);
         let rows = read(self.conn, |conn| C::Backend::stale_attempts(conn, before, limit))?;
         let mut deleted = 0;
         for row in rows {
-            deleted +=
-                self.write_alone(|conn| C::Backend::delete_stale_attempt(conn, row, before))?;
+            if Instant::now() >= until {
+                break;
+            }
+            deleted += write_alone(self.conn, until, |conn| {
+                C::Backend::delete_stale_attempt(conn, row, before)
+            })?;
         }
         Ok(deleted)
     }

@@ -80,8 +80,8 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
     /// # Errors
     ///
     /// What [`Policy::verify`](crate::Policy::verify) failed with: [`Error::HashingBusy`],
-    /// [`Error::Hashing`], [`Error::Configuration`]; the attempt does not count then.
-    /// [`Error::TransactionOpen`], [`Error::Database`], [`Error::Busy`].
+    /// [`Error::Hashing`], [`Error::Configuration`]; the attempt does not count then, unless the
+    /// database fails too. [`Error::TransactionOpen`], [`Error::Database`], [`Error::Busy`].
     ///
     /// See [`Accounts::begin_sign_in`] for an example.
     pub fn finish_sign_in(&mut self, verified: VerifiedAttempt) -> Result<SignIn> {
@@ -156,10 +156,12 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
                 if is_disabled {
                     return Ok(Admission::PasswordDisabled(now));
                 }
-                if self.count_in(subject, &by_all, Some(&all), now)? {
+                let counted = self.count_in(subject, &by_all, Some(&all), now);
+                if let Ok(true) = counted {
                     return Ok(Admission::Admitted(now));
                 }
                 self.refund(subject, &by_client, now)?;
+                counted?;
             }
             if !backoff.pause() {
                 return Err(Error::Busy);
@@ -191,7 +193,7 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
         let Some(seen) = seen else {
             if fastrand::u32(..NEW_ROWS_FOR_A_SWEEP) == 0 {
                 // Whoever is signing in has nothing to do with it.
-                let _ = self.forget_old_attempts(ROWS_OF_A_SWEEP);
+                let _ = self.sweep(ROWS_OF_A_SWEEP, Instant::now() + TIME_OF_A_SWEEP);
             }
             let first = limit.counted(&NO_FAILURES, now);
             return self.insert_count(subject, limit, first, now);
@@ -258,9 +260,10 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
         let [by_client, by_all] = self.limits(bucket, device.is_some());
         // The first error is the one that tells what happened.
         let _ = match admission {
-            Admission::Admitted(then) => self
-                .refund(subject, &by_client, then)
-                .and_then(|()| self.refund(subject, &by_all, then)),
+            Admission::Admitted(then) => {
+                let by_client = self.refund(subject, &by_client, then);
+                self.refund(subject, &by_all, then).and(by_client)
+            }
             Admission::PasswordDisabled(then) => self.refund(subject, &by_client, then),
             Admission::Waiting(_) => Ok(()),
         };
@@ -399,15 +402,20 @@ impl Limit<'_> {
 /// When the wait of a row is over, if it is not.
 pub(super) fn wait_of(row: &AttemptRow, waits: &Waits, now: Timestamp) -> Option<Timestamp> {
     let (now, until) = (now.as_micros(), row.counts.blocked_until);
-    // A clock that was set back keeps nobody waiting for longer than any wait.
-    let is_waiting = until > now && until <= now.saturating_add(waits.longest);
-    is_waiting.then(|| Timestamp::from_micros(until))
+    // The clocks of a service differ a little, and a wait that another instance has just written
+    // holds. But a clock that was set back keeps nobody waiting for longer than any wait.
+    let longest = now.saturating_add(waits.longest);
+    let is_waiting = until > now && until <= longest.saturating_add(MOST_SKEW);
+    is_waiting.then(|| Timestamp::from_micros(until.min(longest)))
 }
 
 fn is_older(time: Option<Timestamp>, now: Timestamp, than: Duration) -> bool {
     let than = i64::try_from(than.as_micros()).unwrap_or(i64::MAX);
     time.is_none_or(|time| now.as_micros().saturating_sub(time.as_micros()) >= than)
 }
+
+/// By how much the clocks of a service may differ, in microseconds: five minutes.
+const MOST_SKEW: i64 = 300_000_000;
 
 /// More than any username or address has, with some white space around it.
 const MOST_LOGIN_BYTES: usize = 2048;
@@ -422,3 +430,4 @@ const NO_FAILURES: AttemptCounts = AttemptCounts {
 /// One in so many new rows pays for the old ones, of which it takes more than were made.
 const NEW_ROWS_FOR_A_SWEEP: u32 = 16;
 const ROWS_OF_A_SWEEP: u32 = 32;
+const TIME_OF_A_SWEEP: Duration = Duration::from_millis(50);

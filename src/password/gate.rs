@@ -42,6 +42,8 @@ pub(crate) struct Limits {
     /// What every hash is counted as at least, in KiB; the engine of one that needs more is not
     /// kept.
     pub(crate) usual_kib: u64,
+    /// The engine of a hash that took more memory is not kept.
+    pub(crate) kept_kib: u64,
     /// How many may wait for one purpose.
     pub(crate) queue_length: usize,
     /// How long one may wait.
@@ -80,7 +82,13 @@ impl Gate {
             state = self.wait(state, purpose, memory_kib)?;
         }
         // From here on the permit gives back what was taken.
-        let mut permit = Permit { gate: self, memory_kib, engine: None, since: Instant::now() };
+        let mut permit = Permit {
+            gate: self,
+            memory_kib,
+            engine_kib: memory_kib,
+            engine: None,
+            since: Instant::now(),
+        };
         state.entering -= 1;
         permit.engine = state.idle.pop().map(|kept| kept.engine);
         // What is kept beside the hashes that run must fit into the budget too.
@@ -167,11 +175,17 @@ impl fmt::Debug for Gate {
 pub(crate) struct Permit<'a> {
     gate: &'a Gate,
     memory_kib: u64,
+    engine_kib: u64,
     engine: Option<Box<dyn Argon2Engine>>,
     since: Instant,
 }
 
 impl Permit<'_> {
+    /// How much of the memory is the engine's.
+    pub(crate) fn engine_takes(&mut self, kib: u64) {
+        self.engine_kib = kib;
+    }
+
     pub(crate) fn engine(&mut self) -> &mut dyn Argon2Engine {
         &mut **self.engine.get_or_insert_with(|| self.gate.prototype.another())
     }
@@ -181,7 +195,7 @@ impl Drop for Permit<'_> {
     fn drop(&mut self) {
         // An engine that panicked may be in any state, one that served a dear hash has too much
         // memory.
-        let is_usual = self.memory_kib <= self.gate.limits.usual_kib;
+        let is_usual = self.engine_kib <= self.gate.limits.kept_kib;
         let keep = is_usual && !thread::panicking();
         let (kept, given_back) = match self.engine.take() {
             Some(engine) if keep => (Some(engine), None),

@@ -25,9 +25,9 @@ pub(crate) struct Hasher {
     floor: Floor,
 }
 
-/// The work that every verification comes to, whatever is stored: of Argon2, and of each kind of
-/// foreign hash that is accepted. It is made up in kind, for how kinds compare differs from machine
-/// to machine.
+/// The work that every verification comes to, or more where a hash of ours was dearer once: of
+/// Argon2, and of each kind of foreign hash that is accepted. It is made up in kind, for how kinds
+/// compare differs from machine to machine.
 #[derive(Debug)]
 struct Floor {
     /// In KiB passed over.
@@ -77,10 +77,11 @@ impl Hasher {
     pub(crate) fn new(settings: Hashing) -> Self {
         let floor = Floor::of(&settings);
         let at_once = u64::try_from(settings.concurrent).unwrap_or(u64::MAX).max(1);
-        let usual_kib = u64::from(settings.cost.memory_kib());
         let dearest = settings.foreign.dearest();
-        let dearest = dearest.iter().map(|scheme| scheme.memory_kib(usual_kib)).max();
-        let dearest = most_memory(&settings).max(dearest.unwrap_or(0));
+        // Wrapped, or made up beside the dearest of our own.
+        let most_own = most_memory(&settings);
+        let dearest = dearest.iter().map(|scheme| scheme.memory_kib(most_own)).max();
+        let dearest = most_own.max(dearest.unwrap_or(0));
         // So that the dearest fits in and never more run at once than there may.
         let each_kib = floor.memory_kib.max(dearest.div_ceil(at_once));
         let limits = Limits {
@@ -88,6 +89,7 @@ impl Hasher {
             usual_kib: each_kib,
             queue_length: settings.queue_length,
             longest_wait: settings.longest_wait,
+            kept_kib: u64::from(settings.cost.memory_kib()),
             kept_for: KEPT_FOR,
         };
         let gate = Gate::new(limits, Arc::clone(&settings.engine));
@@ -98,6 +100,7 @@ impl Hasher {
     pub(crate) fn hash(&self, password: &Password) -> Result<PasswordHash> {
         let memory = u64::from(self.settings.cost.memory_kib());
         let mut permit = self.gate.enter(Purpose::Set, memory)?;
+        permit.engine_takes(memory);
         let normal = Zeroizing::new(nfc(password.as_str()).into_owned());
         self.hash_with(&mut permit, normal.as_bytes()).map_err(Error::Hashing)
     }
@@ -119,8 +122,14 @@ impl Hasher {
         let is_usable = stored.is_some();
         let stored = password.zip(stored);
         let usual = u64::from(self.settings.cost.memory_kib());
-        let memory = stored.as_ref().map_or(0, |(_, stored)| stored.memory_kib(usual));
-        let mut permit = self.gate.enter(Purpose::Verify, memory.max(self.floor.memory_kib))?;
+        let (of_stored, engine) = stored.as_ref().map_or((0, usual), |(_, stored)| {
+            (stored.memory_kib(usual), stored.engine_kib().max(usual))
+        });
+        // What is made up is done beside the memory that the engine then has.
+        let made_up = self.floor.others.iter().map(|scheme| scheme.memory_kib(engine)).max();
+        let memory = of_stored.max(engine).max(made_up.unwrap_or(0));
+        let mut permit = self.gate.enter(Purpose::Verify, memory)?;
+        permit.engine_takes(engine);
         let (verdict, done) = match &stored {
             Some((password, stored)) => self.compare(&mut permit, password, stored, replace),
             None if is_stored && !is_usable => Ok((Ok(Verdict::Unusable), Work::NONE)),
@@ -164,6 +173,7 @@ impl Hasher {
         }
         let memory = u64::from(self.settings.cost.memory_kib());
         let mut permit = self.gate.enter(Purpose::Set, memory).map_err(ImportFailure::Hashing)?;
+        permit.engine_takes(memory);
         let outer = self
             .native(&mut permit, &tag)
             .map_err(|failure| ImportFailure::Hashing(Error::Hashing(failure)))?;
@@ -178,7 +188,9 @@ impl Hasher {
             Stored::Native(native) => self.accepts_cost(native.cost),
             Stored::Foreign { scheme, tag } => foreign.check(scheme, tag.len(), false).is_ok(),
             Stored::Layered { scheme, length, outer } => {
-                foreign.check(scheme, *length, true).is_ok() && self.accepts_cost(outer.cost)
+                scheme.is_layerable()
+                    && foreign.check(scheme, *length, true).is_ok()
+                    && self.accepts_cost(outer.cost)
             }
         }
     }

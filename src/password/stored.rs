@@ -85,6 +85,16 @@ impl Stored {
         PasswordHash::new(text)
     }
 
+    /// The memory that an engine takes for it, in KiB.
+    pub(crate) fn engine_kib(&self) -> u64 {
+        match self {
+            Self::Native(native) => u64::from(native.cost.memory_kib()),
+            Self::Foreign { scheme, .. } if scheme.is_layerable() => 0,
+            Self::Foreign { scheme, .. } => scheme.memory_kib(0),
+            Self::Layered { outer, .. } => u64::from(outer.cost.memory_kib()),
+        }
+    }
+
     /// The memory that a verification takes, in KiB, if an engine has so much.
     pub(crate) fn memory_kib(&self, of_engine: u64) -> u64 {
         match self {

@@ -113,10 +113,10 @@ macro_rules! attempt_queries {
                 brought_wait: bool,
             ) -> QueryResult<usize> {
                 use account_attempts::{blocked_until, failures, in_a_row, last_at};
-                let row = diesel::update(account_attempts::table.find(key))
-                    .filter(failures.gt(0))
-                    .filter(in_a_row.gt(0));
-                let counts = (failures.eq(failures - 1), in_a_row.eq(in_a_row - 1));
+                let row = diesel::update(account_attempts::table.find(key)).filter(in_a_row.gt(0));
+                // An administrator may have ended the waits meanwhile, and left the other count.
+                let fewer = case_when(failures.gt(0), failures - 1).otherwise(0);
+                let counts = (failures.eq(fewer), in_a_row.eq(in_a_row - 1));
                 match brought_wait {
                     false => row.set(counts).execute(conn),
                     true => {

@@ -14,6 +14,7 @@ on_each_engine!(
     unlocking_ends_all_waits,
     unlocking_ends_the_waits_of_a_client_with_however_many_failures,
     a_clock_that_is_set_back_locks_nobody_for_longer_than_the_longest_wait,
+    a_clock_that_lags_a_little_does_not_get_past_the_longest_wait,
     old_attempts_are_forgotten_but_never_the_failures_in_a_row_of_an_account,
     a_new_login_pays_for_old_ones_now_and_then,
     what_was_forgotten_does_not_tell_an_account_from_a_login_that_nobody_has,
@@ -221,6 +222,15 @@ fn a_clock_that_is_set_back_locks_nobody_for_longer_than_the_longest_wait<C: Tes
         assert!(attack.users.authenticate("alice", PASSWORD).unwrap().is_accepted());
         attack.users.delete_user(attack.alice()).unwrap();
     }
+}
+
+/// That of another instance, or of a thread that was held up.
+fn a_clock_that_lags_a_little_does_not_get_past_the_longest_wait<C: TestConnection>(db: TestDb<C>) {
+    let rules = ThrottleRules::new().client(3, secs(70), secs(70)).account(90, secs(1), secs(1));
+    let attack = Attack::on(&db, rules);
+    attack.fail_until_told_to_wait("alice");
+    attack.clock.set_back(secs(2));
+    assert_eq!(attack.wrong(), Some(secs(70)), "never more than the longest is told");
 }
 
 fn old_attempts_are_forgotten_but_never_the_failures_in_a_row_of_an_account<C: TestConnection>(

@@ -20,6 +20,8 @@ pub(crate) use self::syntax::{Parsed, parse};
 /// been used since: name what the old system really has, and take it out again when hardly anybody
 /// is left.
 ///
+/// Iterations of PBKDF2 count for each block of a hash: one of 64 bytes by SHA-256 has two.
+///
 /// bcrypt never sees more than 72 bytes: a longer password, or one with a `NUL` inside, is refused
 /// rather than cut. Hashes of other systems are made of what was typed, not of its normal form.
 ///

@@ -11,7 +11,8 @@ use crate::password::engine::PortableEngine;
 
 fn gate(budget_kib: u64, queue_length: usize, longest_wait: Duration) -> Gate {
     let kept_for = LONG;
-    let limits = Limits { budget_kib, usual_kib: 10, queue_length, longest_wait, kept_for };
+    let (usual_kib, kept_kib) = (10, 10);
+    let limits = Limits { budget_kib, usual_kib, kept_kib, queue_length, longest_wait, kept_for };
     Gate::new(limits, Arc::new(PortableEngine::new()))
 }
 
@@ -145,6 +146,7 @@ fn memory_that_is_not_used_is_given_back_after_a_while_and_by_a_gate_that_is_gon
     let limits = Limits {
         budget_kib: 2048,
         usual_kib: 2048,
+        kept_kib: 2048,
         queue_length: 1,
         longest_wait: LONG,
         kept_for: Duration::from_millis(1),
