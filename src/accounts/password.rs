@@ -90,7 +90,6 @@ impl<C: AccountConnection> Accounts<'_, C> {
         })?;
         if changed == 0 {
             let refusal = self.refusal(&attempt, RefusalReason::Superseded);
-            self.clear(&attempt)?;
             return Ok(PasswordChange::Refused(refusal));
         }
         Ok(PasswordChange::Changed(Box::new(user.with_new_password(now))))

@@ -92,18 +92,20 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
             Outcome::Refused(reason) => return Ok(SignIn::Refused(self.refusal(&attempt, reason))),
             Outcome::Failed(error) => return Err(self.take_back(&attempt, error)),
         };
-        self.clear(&attempt)?;
         let Some(Credentials { user, .. }) = &attempt.credentials else {
             return Ok(SignIn::Refused(self.refusal(&attempt, RefusalReason::UnknownLogin)));
         };
         if self.policy.refuses_unverified(user) {
+            self.clear(&attempt)?;
             let refusal = self.refusal(&attempt, RefusalReason::EmailNotVerified);
             return Ok(SignIn::Refused(refusal));
         }
+        // Whoever knows an old password only clears no count of the new one.
         if !self.record(user, new_hash)? {
             let refusal = self.refusal(&attempt, RefusalReason::Superseded);
             return Ok(SignIn::Refused(refusal));
         }
+        self.clear(&attempt)?;
         let device_token = self.device_token(user, attempt.device)?;
         Ok(SignIn::Accepted(Accepted { user: Box::new(user.clone()), device_token }))
     }
@@ -248,7 +250,7 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
     }
 
     /// A password was right: no failures in a row any more.
-    pub(super) fn clear(&mut self, attempt: &SignInAttempt) -> Result<()> {
+    fn clear(&mut self, attempt: &SignInAttempt) -> Result<()> {
         let (subject, bucket) = (attempt.subject, attempt.bucket);
         self.write_alone(|conn| C::Backend::clear_attempts(conn, subject, bucket))?;
         Ok(())

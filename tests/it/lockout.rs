@@ -14,6 +14,7 @@ on_each_engine!(
     unlocking_ends_all_waits,
     unlocking_ends_the_waits_of_a_client_with_however_many_failures,
     a_clock_that_is_set_back_locks_nobody_for_longer_than_the_longest_wait,
+    an_old_password_clears_no_count_of_the_new_one,
     a_clock_that_lags_a_little_does_not_get_past_the_longest_wait,
     old_attempts_are_forgotten_but_never_the_failures_in_a_row_of_an_account,
     a_new_login_pays_for_old_ones_now_and_then,
@@ -222,6 +223,19 @@ fn a_clock_that_is_set_back_locks_nobody_for_longer_than_the_longest_wait<C: Tes
         assert!(attack.users.authenticate("alice", PASSWORD).unwrap().is_accepted());
         attack.users.delete_user(attack.alice()).unwrap();
     }
+}
+
+/// The sign-in began with a password that was right then, and ends after another was set.
+fn an_old_password_clears_no_count_of_the_new_one<C: TestConnection>(db: TestDb<C>) {
+    let attack = Attack::on(&db, ThrottleRules::new());
+    let (users, mut conn) = (&attack.users, db.connect());
+    let attempt = users.on(&mut conn).begin_sign_in("alice").unwrap();
+    let verified = users.policy().verify(attempt, PASSWORD);
+    users.set_password(attack.alice(), "battery staple").unwrap();
+    assert_eq!(attack.wrong(), None);
+    let refused = refused(users.on(&mut conn).finish_sign_in(verified).unwrap());
+    assert_eq!(refused.reason_for_audit(), RefusalReason::Superseded);
+    assert_eq!(attack.failures(), 1);
 }
 
 /// That of another instance, or of a thread that was held up.

@@ -336,11 +336,11 @@ fn a_sign_in_is_seven_statements_a_repeated_one_six_and_a_refused_one_two<C: Tes
         log.take().into_iter().map(kind).collect::<Vec<_>>()
     };
     let looked_up = |rest: &[&'static str]| [&["SELECT", "SELECT"], rest].concat();
-    // A row of all clients, one of this client, counted in both, cleared, and recorded.
+    // A row of all clients, one of this client, counted in both, recorded, and cleared.
     let first = looked_up(&["INSERT", "INSERT", "UPDATE", "UPDATE", "UPDATE"]);
     assert_eq!(sign_in("alice", PASSWORD), first);
-    // Counted in both, cleared, and looked at once more.
-    let again = looked_up(&["UPDATE", "UPDATE", "UPDATE", "SELECT"]);
+    // Counted in both, looked at once more, and cleared.
+    let again = looked_up(&["UPDATE", "UPDATE", "SELECT", "UPDATE"]);
     assert_eq!(sign_in("alice", PASSWORD), again);
     for _ in 0..2 {
         assert_eq!(sign_in("alice", "wrong horse"), looked_up(&["UPDATE"; 2]));
