@@ -1,0 +1,202 @@
+//! Servers that a test may ill-treat: killed, filled up, set to read-only.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::{MysqlConnection, PgConnection};
+use tempfile::TempDir;
+
+use crate::process::{Process, give_away, unprivileged};
+
+/// A server of one's own, with a database `accounts`, on a port of the loopback device.
+#[derive(Debug)]
+pub struct Server {
+    kind: Kind,
+    folder: TempDir,
+    port: SocketAddr,
+    settings: Vec<String>,
+    process: Process,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Mariadb,
+    Postgres,
+}
+
+impl Server {
+    /// A MariaDB, with settings as on its command line (`--max-connections=10`). What it answered
+    /// survives its death, unless a setting says otherwise.
+    #[must_use]
+    pub fn mariadb(settings: &[&str]) -> Self {
+        Self::start(Kind::Mariadb, settings)
+    }
+
+    /// A PostgreSQL, with settings as `-c` takes them (`max_connections=10`). What it answered
+    /// survives its death, unless a setting says otherwise.
+    #[must_use]
+    pub fn postgres(settings: &[&str]) -> Self {
+        Self::start(Kind::Postgres, settings)
+    }
+
+    /// The URL of the database `accounts`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url_of("accounts")
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> SocketAddr {
+        self.port
+    }
+
+    /// Where the server keeps its data.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The process: to be stopped and continued, for example.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Kills the server without asking (`kill -9`).
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts the server again, on the same port and data, and waits until it answers.
+    pub fn start_again(&mut self) {
+        self.process.kill();
+        self.process = spawn(self.kind, self.folder.path(), self.port, &self.settings);
+        self.wait_until_it_answers();
+    }
+
+    fn start(kind: Kind, settings: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("accounts-server").tempdir_in("/tmp").unwrap();
+        give_away(folder.path());
+        initialise(kind, folder.path());
+        let port = free_port();
+        let settings: Vec<_> = settings.iter().map(ToString::to_string).collect();
+        let process = spawn(kind, folder.path(), port, &settings);
+        let mut server = Self { kind, folder, port, settings, process };
+        server.wait_until_it_answers();
+        match kind {
+            Kind::Mariadb => {
+                let mut conn = MysqlConnection::establish(&server.url_of("mysql")).unwrap();
+                conn.batch_execute("CREATE DATABASE accounts").unwrap();
+            }
+            Kind::Postgres => {
+                let mut conn = PgConnection::establish(&server.url_of("postgres")).unwrap();
+                conn.batch_execute("CREATE DATABASE accounts").unwrap();
+            }
+        }
+        server
+    }
+
+    fn wait_until_it_answers(&mut self) {
+        let (kind, url) = (
+            self.kind,
+            match self.kind {
+                Kind::Mariadb => self.url_of("mysql"),
+                Kind::Postgres => self.url_of("postgres"),
+            },
+        );
+        self.process.wait_until(|| match kind {
+            Kind::Mariadb => MysqlConnection::establish(&url).is_ok(),
+            Kind::Postgres => PgConnection::establish(&url).is_ok(),
+        });
+    }
+
+    fn url_of(&self, database: &str) -> String {
+        match self.kind {
+            Kind::Mariadb => format!("mysql://root@{}/{database}", self.port),
+            Kind::Postgres => format!("postgres://postgres@{}/{database}", self.port),
+        }
+    }
+}
+
+/// A port that nobody listens on.
+#[must_use]
+pub fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// A program of PostgreSQL's.
+#[must_use]
+pub fn postgres_program(name: &str) -> PathBuf {
+    let mut versions: Vec<_> = fs::read_dir("/usr/lib/postgresql")
+        .expect("PostgreSQL is installed: scripts/with-servers does it on Debian")
+        .map(|version| version.unwrap().path().join("bin").join(name))
+        .filter(|program| program.exists())
+        .collect();
+    versions.sort();
+    versions.pop().unwrap_or_else(|| panic!("PostgreSQL has a program {name}"))
+}
+
+fn initialise(kind: Kind, folder: &Path) {
+    let data = folder.join("data").display().to_string();
+    let mut command = match kind {
+        Kind::Mariadb => {
+            let mut command = unprivileged(Path::new("mariadb-install-db"));
+            command.args(["--no-defaults", "--skip-test-db"]);
+            command.arg("--auth-root-authentication-method=normal");
+            command.arg(format!("--datadir={data}"));
+            command
+        }
+        Kind::Postgres => {
+            let mut command = unprivileged(&postgres_program("initdb"));
+            command.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]);
+            command.args(["--no-sync", "-D", &data]);
+            command
+        }
+    };
+    let output = command.env("HOME", folder).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&text));
+}
+
+fn spawn(kind: Kind, folder: &Path, port: SocketAddr, settings: &[String]) -> Process {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let (program, mut arguments) = match kind {
+        Kind::Mariadb => (
+            PathBuf::from("/usr/sbin/mariadbd"),
+            vec![
+                "--no-defaults".to_owned(),
+                format!("--datadir={}", path("data")),
+                format!("--socket={}", path("socket")),
+                format!("--pid-file={}", path("pid")),
+                format!("--bind-address={}", port.ip()),
+                format!("--port={}", port.port()),
+                "--skip-name-resolve".to_owned(),
+                "--character-set-server=utf8mb4".to_owned(),
+            ],
+        ),
+        Kind::Postgres => (
+            postgres_program("postgres"),
+            vec![
+                "-D".to_owned(),
+                path("data"),
+                "-k".to_owned(),
+                folder.display().to_string(),
+                "-p".to_owned(),
+                port.port().to_string(),
+                "-c".to_owned(),
+                format!("listen_addresses={}", port.ip()),
+            ],
+        ),
+    };
+    for setting in settings {
+        if kind == Kind::Postgres {
+            arguments.push("-c".to_owned());
+        }
+        arguments.push(setting.clone());
+    }
+    Process::start(&program, &arguments, &folder.join("log"))
+}

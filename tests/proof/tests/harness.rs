@@ -1,0 +1,35 @@
+//! The harness does what the proofs rely on.
+
+use diesel::{MysqlConnection, PgConnection, SqliteConnection};
+use diesel_accounts::NewUser;
+use diesel_accounts_proof::database::{Database, ProofConnection};
+use diesel_accounts_proof::servers::Server;
+
+#[test]
+fn a_database_is_empty_and_has_our_schema() {
+    is_empty_and_has_our_schema::<SqliteConnection>();
+    is_empty_and_has_our_schema::<PgConnection>();
+    is_empty_and_has_our_schema::<MysqlConnection>();
+}
+
+fn is_empty_and_has_our_schema<C: ProofConnection>() {
+    let database = Database::<C>::new();
+    let rows = "SELECT COUNT(*) AS number FROM account_users";
+    assert_eq!(database.connect().numbers(rows), Ok(vec![0]));
+}
+
+#[test]
+fn a_server_that_was_killed_has_kept_its_accounts() {
+    keeps_its_accounts::<PgConnection>(Server::postgres(&[]));
+    keeps_its_accounts::<MysqlConnection>(Server::mariadb(&[]));
+}
+
+fn keeps_its_accounts<C: ProofConnection>(mut server: Server) {
+    let database = Database::<C>::on(&server.url());
+    let users = database.users(1);
+    let alice = NewUser::new("alice", "alice@example.org", "correct horse");
+    assert!(users.create_user(alice).unwrap().is_created());
+    server.kill();
+    server.start_again();
+    assert!(users.user_by_username("alice").unwrap().is_some());
+}
