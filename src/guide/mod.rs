@@ -12,6 +12,10 @@ pub mod async_hosts {}
 #[doc = include_str!("races.md")]
 pub mod races {}
 
+/// # What an answer means
+#[doc = include_str!("outcomes.md")]
+pub mod outcomes {}
+
 /// # Signing in
 #[doc = include_str!("sign_in.md")]
 pub mod sign_in {}
