@@ -13,4 +13,5 @@
 pub mod address;
 pub mod database;
 pub mod process;
+pub mod proxy;
 pub mod servers;
