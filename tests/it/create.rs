@@ -5,6 +5,7 @@ use diesel_accounts::{
     TakenReason, UserId, UserState,
 };
 
+use crate::doubles::{Tally, counted_hashing};
 use crate::support::{
     PASSWORD, TestConnection, TestDb, alice, assert_matches, bob, cheap_policy, id_of,
     on_each_engine,
@@ -20,6 +21,7 @@ on_each_engine!(
     an_id_of_another_realm_is_reused,
     a_prepared_user_is_one_creation_however_often_it_is_inserted,
     a_policy_that_refuses_says_what_is_taken,
+    a_policy_that_refuses_hashes_for_whoever_is_there_too,
     a_policy_that_refuses_still_knows_its_own_creation,
     the_names_of_a_reserved_account_are_taken_in_every_mode,
     an_existing_disabled_account_is_returned_as_disabled,
@@ -180,6 +182,17 @@ fn a_policy_that_refuses_says_what_is_taken<C: TestConnection>(db: TestDb<C>) {
         assert_eq!(taken.reason(), TakenReason::Policy);
     }
     assert_eq!(db.count(), 1);
+}
+
+/// Or the time of the refusal would tell a stranger who has an account.
+fn a_policy_that_refuses_hashes_for_whoever_is_there_too<C: TestConnection>(db: TestDb<C>) {
+    let tally = Tally::default();
+    let hashing = counted_hashing(&tally);
+    let users = db.users_with(cheap_policy().duplicates(Duplicates::Refuse).hashing(hashing));
+    assert!(users.create_user(alice()).unwrap().is_created());
+    let fresh = tally.take();
+    assert_matches!(users.create_user(alice()), Err(Error::Taken(_)));
+    assert_eq!(tally.take(), fresh);
 }
 
 fn a_policy_that_refuses_still_knows_its_own_creation<C: TestConnection>(db: TestDb<C>) {

@@ -24,6 +24,7 @@ on_each_engine!(
     ids_can_be_given_and_are_never_used_twice,
     times_and_states_arrive,
     five_hundred_rows_are_one_insertion,
+    whoever_is_there_is_found_without_an_insertion,
     no_secret_is_in_a_log_or_in_debug,
     trouble_with_the_pool_ends_the_import,
 );
@@ -243,6 +244,22 @@ fn five_hundred_rows_are_one_insertion<C: TestConnection>(db: TestDb<C>) {
         assert!(statements.len() <= 3 + insertions, "{}", statements.len());
     }
     assert!(users.on(&mut conn).import_users(&[]).unwrap().is_empty());
+}
+
+/// By each of its names: an account that has both is found by either, and is looked for by both.
+fn whoever_is_there_is_found_without_an_insertion<C: TestConnection>(db: TestDb<C>) {
+    let users = db.users_with(import_policy().identifiers(Identifiers::Either));
+    let by_name = ImportUser::new().username("ann").password_hash(CHEAP);
+    let by_address = ImportUser::new().email("ben@example.org").password_hash(CHEAP);
+    for person in [by_name, by_address] {
+        let prepare = || users.policy().prepare_import(&person).unwrap().unwrap();
+        let mut conn = db.connect();
+        users.on(&mut conn).import_users(&[prepare()]).unwrap();
+        let log = QueryLog::of(&mut conn);
+        let outcomes = users.on(&mut conn).import_users(&[prepare()]).unwrap();
+        assert!(outcomes.iter().all(|outcome| told(outcome) == "existing"));
+        assert_eq!(log.count_of("INSERT"), 0);
+    }
 }
 
 fn no_secret_is_in_a_log_or_in_debug<C: TestConnection>(db: TestDb<C>) {

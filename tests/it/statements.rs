@@ -1,11 +1,12 @@
 //! How many statements each act sends, and that no connection is held while hashing.
 
-use std::sync::{Mutex, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use diesel_accounts::{Argon2Cost, Clock, Engine, Error, Hashing, Timestamp, UserManager};
+use diesel_accounts::{Argon2Cost, Engine, Error, Hashing, UserManager};
 
+use crate::doubles::HeldEngine;
 use crate::support::{
     QueryLog, TestConnection, TestDb, alice, bob, cheap_policy, id_of, on_each_engine, pool_of,
 };
@@ -114,34 +115,21 @@ fn each_look_up_and_each_change_is_one_statement<C: TestConnection>(db: TestDb<C
 /// the time of the creation is asked for behind the hash, and the answer waits for this thread.
 fn no_connection_is_held_while_hashing<C: TestConnection>(db: TestDb<C>) {
     let pool = pool_of::<C>(&db.url, 1);
-    let (asking, asked) = mpsc::channel();
-    let (answer, answered) = mpsc::channel();
-    let clock = HeldClock { asking, answered: Mutex::new(answered) };
-    let users =
-        UserManager::with_policy(pool.clone(), cheap_policy().clock(clock).build().unwrap());
+    let (engine, hold) = HeldEngine::new();
+    let hashing = Hashing::new().cost(Argon2Cost::new(8, 1, 1).unwrap()).engine(engine);
+    let policy = cheap_policy().hashing(hashing).build().unwrap();
+    let users = UserManager::with_policy(pool.clone(), policy);
     let log = QueryLog::of(&mut *pool.get().unwrap());
-    let creator = thread::spawn(move || users.create_user(alice()));
-    asked.recv_timeout(Duration::from_secs(60)).expect("the hash is done");
-    let statements = log.take().into_iter().filter(|query| query.contains("account_users"));
-    assert_eq!(kinds(statements), ["SELECT"], "the look-up is done and the insertion is not");
-    drop(pool.get().expect("the connection was given back"));
-    answer.send(()).unwrap();
-    assert!(creator.join().unwrap().unwrap().is_created());
-}
-
-/// Says that it was asked for the time, and tells it when it may.
-#[derive(Debug)]
-struct HeldClock {
-    asking: mpsc::Sender<()>,
-    answered: Mutex<mpsc::Receiver<()>>,
-}
-
-impl Clock for HeldClock {
-    fn now(&self) -> Timestamp {
-        self.asking.send(()).unwrap();
-        self.answered.lock().unwrap().recv().unwrap();
-        Timestamp::now()
-    }
+    // The hold is dropped with the closure, so that no thread is held for ever if this one fails.
+    thread::scope(move |scope| {
+        let creator = scope.spawn(move || users.create_user(alice()));
+        hold.wait_for_a_hash();
+        let statements = log.take().into_iter().filter(|query| query.contains("account_users"));
+        assert_eq!(kinds(statements), ["SELECT"], "the look-up is done and the insertion is not");
+        drop(pool.get().expect("the connection was given back"));
+        hold.let_go();
+        assert!(creator.join().unwrap().unwrap().is_created());
+    });
 }
 
 fn a_pool_of_one_suffices_for_everything<C: TestConnection>(db: TestDb<C>) {

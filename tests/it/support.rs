@@ -471,8 +471,8 @@ impl QueryLog {
 const OF_TRANSACTIONS: [&str; 8] =
     ["begin ", "commit ", "rollback ", "BEGIN", "COMMIT", "RELEASE", "ROLLBACK", "SAVEPOINT"];
 
-/// Does something once, just before the connection sends a statement about accounts with this
-/// start.
+/// Does something once, just before the connection sends a statement about accounts, or their
+/// attempts, with this start.
 pub(crate) fn before_statement(
     conn: &mut impl Connection,
     start: &'static str,
@@ -483,7 +483,8 @@ pub(crate) fn before_statement(
         if let InstrumentationEvent::StartQuery { query, .. } = event {
             let query = query.to_string();
             let query = query.trim_start_matches('(');
-            if query.starts_with(start) && query.contains("account_users") {
+            let is_ours = query.contains("account_users") || query.contains("account_attempts");
+            if query.starts_with(start) && is_ours {
                 if let Some(act) = act.take() {
                     act();
                 }

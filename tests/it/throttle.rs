@@ -27,6 +27,7 @@ on_each_engine!(
     a_verification_whose_pepper_is_missing_does_not_count,
     a_verification_that_could_not_be_done_makes_no_later_wait_longer,
     a_verification_that_could_not_be_done_ends_no_wait_that_others_brought,
+    a_verification_that_could_not_be_done_ends_no_wait_that_came_meanwhile,
 );
 
 fn of_200_wrong_passwords_at_once_5_are_looked_at<C: TestConnection>(db: TestDb<C>) {
@@ -301,6 +302,22 @@ fn a_verification_that_could_not_be_done_ends_no_wait_that_others_brought<C: Tes
     let at_home = Context::new().known_device(device);
     assert_cannot_be_done(&failing.with(at_home), PASSWORD);
     assert_eq!(attack.failures(), 3);
+    assert_eq!(attack.wrong(), Some(secs(10)));
+}
+
+fn a_verification_that_could_not_be_done_ends_no_wait_that_came_meanwhile<C: TestConnection>(
+    db: TestDb<C>,
+) {
+    let (attack, failing) =
+        attack_with_pepper(&db, ThrottleRules::new().account(3, secs(10), secs(70)));
+    let mut conn = db.connect();
+    let attempt = failing.on(&mut conn).begin_sign_in("alice").unwrap();
+    attack.clock.advance(secs(1));
+    attack.fail_until_told_to_wait("alice");
+    let verified = failing.policy().verify(attempt, PASSWORD);
+    let outcome = failing.on(&mut conn).finish_sign_in(verified);
+    assert_matches!(outcome, Err(Error::Configuration(_)));
+    assert_eq!(attack.failures(), 2);
     assert_eq!(attack.wrong(), Some(secs(10)));
 }
 
