@@ -10,6 +10,10 @@ use diesel::r2d2::{
 };
 use lexopt::{Arg, Parser, ValueExt};
 
+use self::url::Target;
+
+mod url;
+
 /// A pool for one of the engines.
 pub(crate) enum Database {
     #[cfg(feature = "mysql")]
@@ -26,20 +30,19 @@ impl Database {
         let url = url
             .or_else(|| std::env::var("DATABASE_URL").ok())
             .unwrap_or_else(|| "sqlite://accounts.db".to_owned());
-        match url.split_once("://") {
+        match Target::of(&url)? {
             #[cfg(feature = "sqlite")]
-            Some(("sqlite", path)) => pool(path, connections, SQLITE_SETTINGS).map(Self::Sqlite),
+            Target::Sqlite(path) => pool(path, connections, SQLITE_SETTINGS).map(Self::Sqlite),
             #[cfg(feature = "postgres")]
-            Some(("postgres" | "postgresql", _)) => {
-                pool(&url, connections, POSTGRES_SETTINGS).map(Self::Postgres)
-            }
+            Target::Postgres(url) => pool(url, connections, POSTGRES_SETTINGS).map(Self::Postgres),
             #[cfg(feature = "mysql")]
-            Some(("mysql", _)) => pool(&url, connections, MYSQL_SETTINGS).map(Self::Mysql),
+            Target::Mysql(url) => pool(url, connections, MYSQL_SETTINGS).map(Self::Mysql),
+            #[cfg(not(feature = "sqlite"))]
+            Target::Sqlite(_) => Err("run with `--features sqlite`".into()),
             #[cfg(not(feature = "postgres"))]
-            Some(("postgres" | "postgresql", _)) => Err("run with `--features postgres`".into()),
+            Target::Postgres(_) => Err("run with `--features postgres`".into()),
             #[cfg(not(feature = "mysql"))]
-            Some(("mysql", _)) => Err("run with `--features mysql`".into()),
-            _ => Err("the database URL must start with sqlite://, postgres:// or mysql://".into()),
+            Target::Mysql(_) => Err("run with `--features mysql`".into()),
         }
     }
 
