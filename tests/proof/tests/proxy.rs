@@ -83,6 +83,17 @@ fn can_be_cut_while_it_connects<C: ProofConnection>() {
 }
 
 #[test]
+fn a_cut_for_good_lets_nobody_connect_again() {
+    let scene = Scene::<MysqlConnection>::new();
+    let mut conn = scene.connect();
+    scene.proxy.set_fault(Fault::CutForGood { at: 1, place: Place::After });
+    conn.batch_execute("SELECT 1").unwrap_err();
+    assert!(MysqlConnection::establish(&scene.url).is_err());
+    scene.proxy.set_fault(Fault::None);
+    scene.connect();
+}
+
+#[test]
 fn a_reset_is_no_end_in_order() {
     let scene = Scene::<PgConnection>::new();
     for fault in [Fault::Reset, Fault::Cut { at: 1, place: Place::BeforeByReset }] {

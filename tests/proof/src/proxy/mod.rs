@@ -34,6 +34,13 @@ pub enum Fault {
         /// Where.
         place: Place,
     },
+    /// The same, and every new connection is ended at once until another fault is set.
+    CutForGood {
+        /// Which message, counted from 1.
+        at: u64,
+        /// Where.
+        place: Place,
+    },
     /// It ends connections at messages by chance.
     Random {
         /// The same messages in the same order meet the same fate for the same seed.

@@ -78,7 +78,9 @@ impl State {
         let shared = &mut *shared;
         shared.messages += 1;
         let place = match &shared.fault {
-            Fault::Cut { at, place } => (*at == shared.messages).then_some(*place),
+            Fault::Cut { at, place } | Fault::CutForGood { at, place } => {
+                (*at == shared.messages).then_some(*place)
+            }
             Fault::Random { per_mille, places, .. } => {
                 // Drawn for every message, so that the list of places does not change which.
                 let is_struck = shared.chance.u32(0..1000) < *per_mille;
@@ -89,6 +91,9 @@ impl State {
             _ => None,
         };
         shared.strikes += u64::from(place.is_some());
+        if place.is_some() && matches!(shared.fault, Fault::CutForGood { .. }) {
+            shared.fault = Fault::HangUp;
+        }
         self.changed.notify_all();
         place.map_or_else(|| Fate::HandOn(shared.passage()), Fate::Cut)
     }
