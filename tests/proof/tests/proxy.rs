@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::thread;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -128,6 +129,22 @@ fn a_black_hole_is_silent_until_it_is_told_to_end() {
         assert_eq!(client.read(&mut [0]).unwrap(), 0);
         scene.proxy.wait_until(|proxy| proxy.connections() == 0);
     }
+}
+
+#[test]
+fn a_black_hole_can_begin_at_a_message() {
+    let scene = Scene::<PgConnection>::new();
+    let mut conn = scene.connect();
+    scene.proxy.set_fault(Fault::From { at: 2, fault: Box::new(Fault::BlackHole) });
+    conn.batch_execute("SELECT 1").unwrap();
+    thread::scope(|scope| {
+        let call = scope.spawn(|| conn.batch_execute("INSERT INTO things VALUES (1)"));
+        scene.proxy.wait_until(|proxy| proxy.strikes() == 1);
+        assert!(!call.is_finished());
+        scene.proxy.set_fault(Fault::None);
+        call.join().unwrap().unwrap_err();
+    });
+    assert_eq!(scene.things(), 0);
 }
 
 #[test]

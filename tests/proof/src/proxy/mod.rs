@@ -41,6 +41,13 @@ pub enum Fault {
         /// Where.
         place: Place,
     },
+    /// It does something else, from one message on. (Not [`Fault::Refuse`]: that needs no message.)
+    From {
+        /// Which message, counted from 1.
+        at: u64,
+        /// What it does to this one and those that follow.
+        fault: Box<Fault>,
+    },
     /// It ends connections at messages by chance.
     Random {
         /// The same messages in the same order meet the same fate for the same seed.
@@ -148,7 +155,7 @@ impl Proxy {
         self.state.messages()
     }
 
-    /// How many connections were ended at a message since the fault was set.
+    /// At how many messages a connection was ended, or swallowed them, since the fault was set.
     #[must_use]
     pub fn strikes(&self) -> u64 {
         self.state.strikes()

@@ -77,6 +77,11 @@ impl State {
         let mut shared = self.lock();
         let shared = &mut *shared;
         shared.messages += 1;
+        if let Fault::From { at, fault } = &shared.fault {
+            if shared.messages >= *at {
+                shared.fault = Fault::clone(fault);
+            }
+        }
         let place = match &shared.fault {
             Fault::Cut { at, place } | Fault::CutForGood { at, place } => {
                 (*at == shared.messages).then_some(*place)
@@ -90,7 +95,8 @@ impl State {
             Fault::Reset => Some(Place::BeforeByReset),
             _ => None,
         };
-        shared.strikes += u64::from(place.is_some());
+        let is_struck = place.is_some() || matches!(shared.fault, Fault::BlackHole);
+        shared.strikes += u64::from(is_struck);
         if place.is_some() && matches!(shared.fault, Fault::CutForGood { .. }) {
             shared.fault = Fault::HangUp;
         }

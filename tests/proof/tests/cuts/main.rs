@@ -4,10 +4,15 @@
 //! What must hold then is read from the database by a connection that is never cut.
 
 mod create;
+mod faults;
 mod host_transaction;
+mod import;
+mod migrate;
 mod passwords;
+mod pool;
 mod scene;
 mod sign_in;
+mod state;
 
 /// Runs each test on every engine that is a server.
 macro_rules! on_each_server {

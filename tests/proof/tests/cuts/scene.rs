@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ConnectionManager, Pool};
-use diesel_accounts::{Engine, NewUser, Policy, PolicyBuilder, User, UserManager};
+use diesel_accounts::{Engine, Error, NewUser, Policy, PolicyBuilder, User, UserId, UserManager};
 use diesel_accounts_proof::database::{Database, ProofConnection, policy, pool_at};
 use diesel_accounts_proof::proxy::{Fault, Place, Proxy};
 
@@ -31,6 +31,19 @@ impl<C: ProofConnection> Scene<C> {
         Self::with_policy(policy())
     }
 
+    /// Whose pool does not try a connection before it hands it out.
+    pub(crate) fn without_pings() -> Self {
+        let mut scene = Self::new();
+        scene.pool = Pool::builder()
+            .max_size(1)
+            .min_idle(Some(0))
+            .test_on_check_out(false)
+            .error_handler(Box::new(diesel::r2d2::NopErrorHandler))
+            .build_unchecked(ConnectionManager::new(&scene.url));
+        scene.users = UserManager::with_policy(scene.pool.clone(), scene.policy().clone());
+        scene
+    }
+
     /// With a policy for the operations through the proxy.
     pub(crate) fn with_policy(policy: PolicyBuilder) -> Self {
         let database = Database::<C>::new();
@@ -41,7 +54,7 @@ impl<C: ProofConnection> Scene<C> {
             let (_, schema) = database.url().split_once("search_path%3D").unwrap();
             write!(url, "&application_name={schema}").unwrap();
         }
-        let pool = pool_at(&url, 1);
+        let pool = pool_at::<C>(&url, 1);
         let users = UserManager::with_policy(pool.clone(), policy.build().unwrap());
         let (direct, server) = (database.users(1), database.connect());
         Self { proxy, users, direct, pool, server, url, names: 0, _database: database }
@@ -59,6 +72,15 @@ impl<C: ProofConnection> Scene<C> {
         UserManager::with_policy(pool_at(&self.url, 1), self.policy().clone())
     }
 
+    pub(crate) fn pool(&self) -> &Pool<ConnectionManager<C>> {
+        &self.pool
+    }
+
+    /// The URL through the proxy with a parameter more.
+    pub(crate) fn url_with(&self, parameter: &str) -> String {
+        format!("{}&{parameter}", self.url)
+    }
+
     pub(crate) fn policy(&self) -> &Policy {
         self.users.policy()
     }
@@ -73,6 +95,16 @@ impl<C: ProofConnection> Scene<C> {
     pub(crate) fn fresh_user(&mut self) -> User {
         let name = self.fresh_name();
         self.direct.create_user(new_user(&name)).unwrap().created().expect("the name is fresh")
+    }
+
+    /// A manager through the proxy, with a pool of one that has its connection, of a database that
+    /// is empty.
+    pub(crate) fn empty_database(&mut self) -> UserManager<C> {
+        let name = format!("empty_{}_{}", std::process::id(), UserId::new()).replace('-', "");
+        let url = self.proxy.url(&C::make_database(&C::server_url(), &name).unwrap());
+        let pool = pool_at::<C>(&url, 1);
+        pool.get().unwrap().batch_execute("SELECT 1").unwrap();
+        UserManager::with_policy(pool, self.policy().clone())
     }
 
     /// The column `number` of each row of a query.
@@ -131,10 +163,11 @@ impl<C: ProofConnection> Scene<C> {
             self.proxy.set_fault(fault(at));
             let answer = act(self, &mut given);
             let has_happened = self.proxy.strikes() > 0;
+            let was_last = has_happened && self.proxy.messages() == at;
             self.proxy.set_fault(Fault::None);
             run.answer = format!("{answer:?}");
-            judge(self, &mut given, answer, Cut { has_happened });
-            self.users.user_by_username("nobody").expect("the pool works again");
+            judge(self, &mut given, answer, Cut { has_happened, was_last });
+            self.expect_works_again();
             if !has_happened {
                 assert!(at > 1, "something was sent");
                 eprintln!("{what} on {:?}: {} messages", C::ENGINE, at - 1);
@@ -144,8 +177,14 @@ impl<C: ProofConnection> Scene<C> {
         panic!("there is no end");
     }
 
+    /// An operation succeeds that has time to wait for the pool.
+    fn expect_works_again(&self) {
+        let patient = UserManager::with_policy(self.pool.clone(), policy().build().unwrap());
+        patient.user_by_username("nobody").expect("the pool works again");
+    }
+
     /// There is one connection, and all its messages have been counted: plain SQL is answered.
-    fn warm_up(&self) {
+    pub(crate) fn warm_up(&self) {
         self.pool.get().unwrap().batch_execute("SELECT 1").unwrap();
     }
 
@@ -179,17 +218,19 @@ impl<C: ProofConnection> Scene<C> {
 pub(crate) struct Cut {
     /// Whether there was a message of that number.
     pub(crate) has_happened: bool,
+    /// Whether no client has sent anything since.
+    pub(crate) was_last: bool,
 }
 
 /// Tells which run it was when a test fails, and ends the process when it hangs.
-struct Run {
+pub(crate) struct Run {
     what: String,
-    answer: String,
+    pub(crate) answer: String,
     _end: Sender<()>,
 }
 
 impl Run {
-    fn new(what: String) -> Self {
+    pub(crate) fn new(what: String) -> Self {
         let (end, ended) = channel();
         let hanging = what.clone();
         thread::spawn(move || {
@@ -208,6 +249,12 @@ impl Drop for Run {
             eprintln!("{}; the answer was {}", self.what, self.answer);
         }
     }
+}
+
+/// What a lost connection is told as, where nobody can ask again by himself.
+pub(crate) fn expect_lost(error: &Error, cut: Cut) {
+    assert!(cut.has_happened, "nothing was lost");
+    assert!(matches!(error, Error::Database(_)), "{error:?}");
 }
 
 /// The failures in a row of an account: of all clients together, and of the one there is.
