@@ -68,6 +68,20 @@ fn every_statement_of_a_message_that_was_cut_after_is_executed() {
 }
 
 #[test]
+fn a_statement_that_is_cut_unheard_is_executed_later() {
+    let scene = Scene::<PgConnection>::new();
+    let mut conn = scene.connect();
+    let mut other = scene.server.connect();
+    other.batch_execute("BEGIN; LOCK TABLE things").unwrap();
+    scene.proxy.set_fault(Fault::Cut { at: 1, place: Place::AfterUnheard });
+    conn.batch_execute("INSERT INTO things VALUES (1)").unwrap_err();
+    assert_eq!(scene.proxy.connections(), 1);
+    other.batch_execute("COMMIT").unwrap();
+    scene.proxy.wait_until(|proxy| proxy.connections() == 0);
+    assert_eq!(scene.things(), 1);
+}
+
+#[test]
 fn a_client_can_be_cut_while_it_connects() {
     can_be_cut_while_it_connects::<PgConnection>();
     can_be_cut_while_it_connects::<MysqlConnection>();

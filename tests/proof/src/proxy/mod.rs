@@ -88,6 +88,9 @@ pub enum Place {
     /// What PostgreSQL's `Execute` does is not committed before the `Sync` that follows, which is a
     /// message of its own.
     After,
+    /// The same, but the client's side ends at once: what the server does is done later, and may
+    /// meet what the client does next.
+    AfterUnheard,
 }
 
 impl Place {

@@ -77,10 +77,10 @@ impl State {
         let mut shared = self.lock();
         let shared = &mut *shared;
         shared.messages += 1;
-        if let Fault::From { at, fault } = &shared.fault {
-            if shared.messages >= *at {
-                shared.fault = Fault::clone(fault);
-            }
+        if let Fault::From { at, fault } = &shared.fault
+            && shared.messages >= *at
+        {
+            shared.fault = Fault::clone(fault);
         }
         let place = match &shared.fault {
             Fault::Cut { at, place } | Fault::CutForGood { at, place } => {

@@ -30,9 +30,10 @@ fn a_creation_whose_server_stays_away_is_undetermined_or_truly_not_made<C: Proof
         scene.fail_everywhere(
             &format!("{place:?} and for good"),
             |at| Fault::CutForGood { at, place },
-            &mut |scene| (scene.fresh_name(), UserId::new()),
-            &mut |scene, (name, id)| scene.users.create_user(new_user(name).with_id(*id)),
-            &mut |scene, (name, id), answer, _| {
+            // A pool that could not connect waits for longer than the next run has time.
+            &mut |scene| (scene.other_users(), scene.fresh_name(), UserId::new()),
+            &mut |_, (users, name, id)| users.create_user(new_user(name).with_id(*id)),
+            &mut |scene, (_, name, id), answer, _| {
                 let was_there = expect_truth(scene, name, &answer);
                 if let Err(Error::Undetermined { id: told, .. }) = answer {
                     assert_eq!(told, *id);

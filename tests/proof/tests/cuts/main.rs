@@ -13,6 +13,7 @@ mod pool;
 mod scene;
 mod sign_in;
 mod state;
+mod stragglers;
 
 /// Runs each test on every engine that is a server.
 macro_rules! on_each_server {

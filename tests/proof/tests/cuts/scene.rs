@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use diesel::r2d2::{ConnectionManager, Pool};
+use diesel::r2d2::{ConnectionManager, NopErrorHandler, Pool};
 use diesel_accounts::{Engine, Error, NewUser, Policy, PolicyBuilder, User, UserId, UserManager};
 use diesel_accounts_proof::database::{Database, ProofConnection, policy, pool_at};
 use diesel_accounts_proof::proxy::{Fault, Place, Proxy};
@@ -23,7 +23,7 @@ pub(crate) struct Scene<C: ProofConnection> {
     server: C,
     url: String,
     names: u32,
-    _database: Database<C>,
+    database: Database<C>,
 }
 
 impl<C: ProofConnection> Scene<C> {
@@ -34,14 +34,19 @@ impl<C: ProofConnection> Scene<C> {
     /// Whose pool does not try a connection before it hands it out.
     pub(crate) fn without_pings() -> Self {
         let mut scene = Self::new();
-        scene.pool = Pool::builder()
+        scene.renew_pool();
+        scene
+    }
+
+    /// Another pool, without a connection, which does not try one before it hands it out.
+    pub(crate) fn renew_pool(&mut self) {
+        self.pool = Pool::builder()
             .max_size(1)
             .min_idle(Some(0))
             .test_on_check_out(false)
-            .error_handler(Box::new(diesel::r2d2::NopErrorHandler))
-            .build_unchecked(ConnectionManager::new(&scene.url));
-        scene.users = UserManager::with_policy(scene.pool.clone(), scene.policy().clone());
-        scene
+            .error_handler(Box::new(NopErrorHandler))
+            .build_unchecked(ConnectionManager::new(&self.url));
+        self.users = UserManager::with_policy(self.pool.clone(), self.policy().clone());
     }
 
     /// With a policy for the operations through the proxy.
@@ -57,7 +62,7 @@ impl<C: ProofConnection> Scene<C> {
         let pool = pool_at::<C>(&url, 1);
         let users = UserManager::with_policy(pool.clone(), policy.build().unwrap());
         let (direct, server) = (database.users(1), database.connect());
-        Self { proxy, users, direct, pool, server, url, names: 0, _database: database }
+        Self { proxy, users, direct, pool, server, url, names: 0, database }
     }
 
     /// A connection through the proxy that belongs to no pool.
@@ -65,6 +70,11 @@ impl<C: ProofConnection> Scene<C> {
         let mut conn = C::establish(&self.url).unwrap();
         conn.set_up().unwrap();
         conn
+    }
+
+    /// A connection past the proxy.
+    pub(crate) fn connect_past(&self) -> C {
+        self.database.connect()
     }
 
     /// The same through a pool that has no connection yet.
@@ -97,8 +107,14 @@ impl<C: ProofConnection> Scene<C> {
         self.direct.create_user(new_user(&name)).unwrap().created().expect("the name is fresh")
     }
 
-    /// A manager through the proxy, with a pool of one that has its connection, of a database that
-    /// is empty.
+    /// A manager through the proxy, with a pool of one of its own that has its connection.
+    pub(crate) fn other_users(&self) -> UserManager<C> {
+        let pool = pool_at::<C>(&self.url, 1);
+        pool.get().unwrap().batch_execute("SELECT 1").unwrap();
+        UserManager::with_policy(pool, self.policy().clone())
+    }
+
+    /// The same of a database that is empty.
     pub(crate) fn empty_database(&mut self) -> UserManager<C> {
         let name = format!("empty_{}_{}", std::process::id(), UserId::new()).replace('-', "");
         let url = self.proxy.url(&C::make_database(&C::server_url(), &name).unwrap());

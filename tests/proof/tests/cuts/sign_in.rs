@@ -1,14 +1,16 @@
 //! Sign-ins: an error or the true answer, and counts that tell what happened.
 
-use diesel_accounts::{Argon2Cost, Hashing, RefusalReason, SignIn, User};
+use diesel_accounts::{Argon2Cost, Error, Hashing, RefusalReason, SignIn, User};
 use diesel_accounts_proof::database::{ProofConnection, policy};
+use diesel_accounts_proof::proxy::{Fault, Place};
 
 use crate::on_each_server;
-use crate::scene::{PASSWORD, PLACES, Scene, counts, expect_lost};
+use crate::scene::{PASSWORD, PLACES, Run, Scene, counts, expect_lost};
 
 on_each_server!(
     a_first_sign_in_is_recorded_and_hashed_anew_or_neither,
     a_right_password_brings_no_wait,
+    a_right_password_that_is_cut_four_times_brings_no_wait,
     a_wrong_password_is_counted_once_at_most,
     an_unknown_login_is_refused,
 );
@@ -78,6 +80,31 @@ fn a_right_password_brings_no_wait<C: ProofConnection>() {
             expect_right_password_clears(scene, user);
         },
     );
+}
+
+/// The fifth failure is the first that brings a wait.
+fn a_right_password_that_is_cut_four_times_brings_no_wait<C: ProofConnection>() {
+    let mut scene = Scene::<C>::new();
+    for at in 1.. {
+        let _run = Run::new(format!("four cuts after message {at} on {:?}", C::ENGINE));
+        let user = scene.fresh_user();
+        let mut cuts = 0;
+        for _ in 0..4 {
+            scene.warm_up();
+            scene.proxy.set_fault(Fault::Cut { at, place: Place::After });
+            match scene.users.authenticate(user.username().unwrap(), PASSWORD) {
+                Ok(answer) => assert!(answer.is_accepted()),
+                Err(error) => assert!(matches!(error, Error::Database(_)), "{error:?}"),
+            }
+            cuts += scene.proxy.strikes();
+            scene.proxy.set_fault(Fault::None);
+        }
+        expect_right_password_clears(&mut scene, &user);
+        if cuts == 0 {
+            assert!(at > 1, "something was sent");
+            return;
+        }
+    }
 }
 
 fn a_wrong_password_is_counted_once_at_most<C: ProofConnection>() {

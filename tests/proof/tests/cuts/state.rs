@@ -23,7 +23,7 @@ fn an_account_is_disabled_or_as_before<C: ProofConnection>() {
         after: "state = 1 AND session_generation >= 1",
         repeated: |answer, _| answer.is_ok(),
     }
-    .is_made_or_not(Scene::<C>::new());
+    .expect_made_or_not(Scene::<C>::new());
 }
 
 fn an_account_is_enabled_or_as_before<C: ProofConnection>() {
@@ -38,7 +38,7 @@ fn an_account_is_enabled_or_as_before<C: ProofConnection>() {
         after: "state = 0 AND session_generation = 1",
         repeated: |answer, _| answer.is_ok(),
     }
-    .is_made_or_not(Scene::<C>::new());
+    .expect_made_or_not(Scene::<C>::new());
 }
 
 fn an_account_is_reserved_or_as_before<C: ProofConnection>() {
@@ -51,7 +51,7 @@ fn an_account_is_reserved_or_as_before<C: ProofConnection>() {
                 AND email IS NULL AND password_hash IS NULL",
         repeated: is_done_once,
     }
-    .is_made_or_not(Scene::<C>::new());
+    .expect_made_or_not(Scene::<C>::new());
 }
 
 fn an_account_is_deleted_or_as_before<C: ProofConnection>() {
@@ -62,7 +62,7 @@ fn an_account_is_deleted_or_as_before<C: ProofConnection>() {
         after: GONE,
         repeated: is_done_once,
     }
-    .is_made_or_not(Scene::<C>::new());
+    .expect_made_or_not(Scene::<C>::new());
 }
 
 fn waits_are_ended_together_or_as_before<C: ProofConnection>() {
@@ -142,7 +142,7 @@ struct Change<C: ProofConnection> {
 }
 
 impl<C: ProofConnection> Change<C> {
-    fn is_made_or_not(self, mut scene: Scene<C>) {
+    fn expect_made_or_not(self, mut scene: Scene<C>) {
         scene.cut_everywhere(
             &PLACES,
             self.given,
