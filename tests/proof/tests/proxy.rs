@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::thread;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -67,6 +68,20 @@ fn every_statement_of_a_message_that_was_cut_after_is_executed() {
 }
 
 #[test]
+fn a_statement_that_is_cut_unheard_is_executed_later() {
+    let scene = Scene::<PgConnection>::new();
+    let mut conn = scene.connect();
+    let mut other = scene.server.connect();
+    other.batch_execute("BEGIN; LOCK TABLE things").unwrap();
+    scene.proxy.set_fault(Fault::Cut { at: 1, place: Place::AfterUnheard });
+    conn.batch_execute("INSERT INTO things VALUES (1)").unwrap_err();
+    assert_eq!(scene.proxy.connections(), 1);
+    other.batch_execute("COMMIT").unwrap();
+    scene.proxy.wait_until(|proxy| proxy.connections() == 0);
+    assert_eq!(scene.things(), 1);
+}
+
+#[test]
 fn a_client_can_be_cut_while_it_connects() {
     can_be_cut_while_it_connects::<PgConnection>();
     can_be_cut_while_it_connects::<MysqlConnection>();
@@ -79,6 +94,17 @@ fn can_be_cut_while_it_connects<C: ProofConnection>() {
         assert!(C::establish(&scene.url).is_err(), "{place:?}");
         assert_eq!(scene.proxy.strikes(), 1);
     }
+    scene.connect();
+}
+
+#[test]
+fn a_cut_for_good_lets_nobody_connect_again() {
+    let scene = Scene::<MysqlConnection>::new();
+    let mut conn = scene.connect();
+    scene.proxy.set_fault(Fault::CutForGood { at: 1, place: Place::After });
+    conn.batch_execute("SELECT 1").unwrap_err();
+    assert!(MysqlConnection::establish(&scene.url).is_err());
+    scene.proxy.set_fault(Fault::None);
     scene.connect();
 }
 
@@ -117,6 +143,22 @@ fn a_black_hole_is_silent_until_it_is_told_to_end() {
         assert_eq!(client.read(&mut [0]).unwrap(), 0);
         scene.proxy.wait_until(|proxy| proxy.connections() == 0);
     }
+}
+
+#[test]
+fn a_black_hole_can_begin_at_a_message() {
+    let scene = Scene::<PgConnection>::new();
+    let mut conn = scene.connect();
+    scene.proxy.set_fault(Fault::From { at: 2, fault: Box::new(Fault::BlackHole) });
+    conn.batch_execute("SELECT 1").unwrap();
+    thread::scope(|scope| {
+        let call = scope.spawn(|| conn.batch_execute("INSERT INTO things VALUES (1)"));
+        scene.proxy.wait_until(|proxy| proxy.strikes() == 1);
+        assert!(!call.is_finished());
+        scene.proxy.set_fault(Fault::None);
+        call.join().unwrap().unwrap_err();
+    });
+    assert_eq!(scene.things(), 0);
 }
 
 #[test]

@@ -127,9 +127,12 @@ impl Link {
             Place::Middle => {
                 let _ = (&self.server).write_all(&bytes[..bytes.len() / 2]);
             }
-            Place::After => {
+            Place::After | Place::AfterUnheard => {
                 self.answers().are_withheld = true;
                 let _ = (&self.server).write_all(bytes);
+                if place == Place::AfterUnheard {
+                    let _ = self.client.shutdown(Shutdown::Both);
+                }
                 let is_done = |answers: &Answers| answers.have_come || answers.have_ended;
                 if message.is_answered {
                     self.wait_until(is_done);

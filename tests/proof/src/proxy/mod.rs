@@ -34,6 +34,20 @@ pub enum Fault {
         /// Where.
         place: Place,
     },
+    /// The same, and every new connection is ended at once until another fault is set.
+    CutForGood {
+        /// Which message, counted from 1.
+        at: u64,
+        /// Where.
+        place: Place,
+    },
+    /// It does something else, from one message on. (Not [`Fault::Refuse`]: that needs no message.)
+    From {
+        /// Which message, counted from 1.
+        at: u64,
+        /// What it does to this one and those that follow.
+        fault: Box<Fault>,
+    },
     /// It ends connections at messages by chance.
     Random {
         /// The same messages in the same order meet the same fate for the same seed.
@@ -74,6 +88,9 @@ pub enum Place {
     /// What PostgreSQL's `Execute` does is not committed before the `Sync` that follows, which is a
     /// message of its own.
     After,
+    /// The same, but the client's side ends at once: what the server does is done later, and may
+    /// meet what the client does next.
+    AfterUnheard,
 }
 
 impl Place {
@@ -141,7 +158,7 @@ impl Proxy {
         self.state.messages()
     }
 
-    /// How many connections were ended at a message since the fault was set.
+    /// At how many messages a connection was ended, or swallowed them, since the fault was set.
     #[must_use]
     pub fn strikes(&self) -> u64 {
         self.state.strikes()

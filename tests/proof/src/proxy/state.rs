@@ -77,8 +77,15 @@ impl State {
         let mut shared = self.lock();
         let shared = &mut *shared;
         shared.messages += 1;
+        if let Fault::From { at, fault } = &shared.fault
+            && shared.messages >= *at
+        {
+            shared.fault = Fault::clone(fault);
+        }
         let place = match &shared.fault {
-            Fault::Cut { at, place } => (*at == shared.messages).then_some(*place),
+            Fault::Cut { at, place } | Fault::CutForGood { at, place } => {
+                (*at == shared.messages).then_some(*place)
+            }
             Fault::Random { per_mille, places, .. } => {
                 // Drawn for every message, so that the list of places does not change which.
                 let is_struck = shared.chance.u32(0..1000) < *per_mille;
@@ -88,7 +95,11 @@ impl State {
             Fault::Reset => Some(Place::BeforeByReset),
             _ => None,
         };
-        shared.strikes += u64::from(place.is_some());
+        let is_struck = place.is_some() || matches!(shared.fault, Fault::BlackHole);
+        shared.strikes += u64::from(is_struck);
+        if place.is_some() && matches!(shared.fault, Fault::CutForGood { .. }) {
+            shared.fault = Fault::HangUp;
+        }
         self.changed.notify_all();
         place.map_or_else(|| Fate::HandOn(shared.passage()), Fate::Cut)
     }

@@ -1,0 +1,149 @@
+//! An insertion that the server is still at when its connection is lost: whoever asks again meets
+//! it, and both are one creation.
+
+use std::thread;
+use std::time::Duration;
+
+use diesel_accounts::{Accounts, Creation, Engine, Error, PreparedUser};
+use diesel_accounts_proof::database::ProofConnection;
+use diesel_accounts_proof::proxy::{Fault, Place};
+
+use crate::on_each_server;
+use crate::scene::{PASSWORD, Run, Scene, new_user};
+
+on_each_server!(
+    a_straggler_and_what_the_pool_sends_again_are_one_creation,
+    a_straggler_and_what_the_host_sends_again_are_one_creation,
+    a_straggler_that_comes_too_late_is_existing,
+);
+
+/// The name is taken by a transaction that is rolled back when both wait for it.
+fn a_straggler_and_what_the_pool_sends_again_are_one_creation<C: ProofConnection>() {
+    let mut scene = Scene::<C>::without_pings();
+    for _ in 0..TIMES {
+        let (name, prepared, mut holder) = contested(&mut scene);
+        let _run = Run::new(format!("a straggler on {:?}", C::ENGINE));
+        let messages = messages_of_an_insertion(&mut scene);
+        cut_unheard(&scene, messages);
+        let users = scene.users.clone();
+        let answer = thread::scope(|scope| {
+            let call = scope.spawn(|| users.create_prepared_user(&prepared));
+            wait_for_waiting(&mut scene, 2);
+            holder.batch_execute("ROLLBACK").unwrap();
+            call.join().unwrap()
+        });
+        assert!(answer.unwrap().is_created(), "this call sent both");
+        expect_one(&mut scene, &name, &prepared);
+    }
+}
+
+fn a_straggler_and_what_the_host_sends_again_are_one_creation<C: ProofConnection>() {
+    let mut scene = Scene::<C>::without_pings();
+    for _ in 0..TIMES {
+        let (name, prepared, mut holder) = contested(&mut scene);
+        let _run = Run::new(format!("a straggler on {:?}", C::ENGINE));
+        let messages = messages_of_an_insertion(&mut scene);
+        let mut conn = scene.connect();
+        conn.batch_execute("SELECT 1").unwrap();
+        cut_unheard(&scene, messages);
+        let lost = Accounts::new(scene.policy(), &mut conn).create_user(&prepared);
+        assert!(matches!(lost, Err(Error::Undetermined { .. })), "{lost:?}");
+        // It waits, and a look-up misses it.
+        wait_for_waiting(&mut scene, 1);
+        assert_eq!(scene.accounts_named(&name), 0);
+        let users = scene.users.clone();
+        let answer = thread::scope(|scope| {
+            let call = scope.spawn(|| users.create_prepared_user(&prepared));
+            wait_for_waiting(&mut scene, 2);
+            holder.batch_execute("ROLLBACK").unwrap();
+            call.join().unwrap()
+        });
+        match answer.unwrap() {
+            Creation::Created(user) => assert_eq!(user.id(), prepared.id()),
+            Creation::Existing(existing) => assert!(existing.is_same_creation()),
+        }
+        expect_one(&mut scene, &name, &prepared);
+    }
+}
+
+/// The name is taken by a transaction that commits.
+fn a_straggler_that_comes_too_late_is_existing<C: ProofConnection>() {
+    let mut scene = Scene::<C>::without_pings();
+    let (name, prepared, mut holder) = contested(&mut scene);
+    let _run = Run::new(format!("a straggler on {:?}", C::ENGINE));
+    let messages = messages_of_an_insertion(&mut scene);
+    cut_unheard(&scene, messages);
+    let users = scene.users.clone();
+    let answer = thread::scope(|scope| {
+        let call = scope.spawn(|| users.create_prepared_user(&prepared));
+        wait_for_waiting(&mut scene, 2);
+        holder.batch_execute("COMMIT").unwrap();
+        call.join().unwrap()
+    });
+    let Ok(Creation::Existing(existing)) = answer else { panic!("{answer:?}") };
+    assert!(!existing.is_same_creation());
+    assert_ne!(existing.user_id(), prepared.id());
+    scene.proxy.wait_until(|proxy| proxy.connections() <= 1);
+    assert_eq!(scene.accounts_named(&name), 1);
+}
+
+/// A name, somebody who is to have it, and a transaction in which somebody else has it.
+fn contested<C: ProofConnection>(scene: &mut Scene<C>) -> (String, PreparedUser, C) {
+    let name = scene.fresh_name();
+    let prepared = scene.users.prepare(new_user(&name)).unwrap();
+    let other = scene.users.prepare(new_user(&name)).unwrap();
+    let mut holder = scene.connect_past();
+    holder.begin(C::ISOLATIONS[0].0).unwrap();
+    let created = Accounts::new(scene.policy(), &mut holder).create_user(&other).unwrap();
+    assert!(created.is_created());
+    (name, prepared, holder)
+}
+
+/// Cuts the next insertion when the server has it: at its last message, on a new connection.
+fn cut_unheard<C: ProofConnection>(scene: &Scene<C>, messages: u64) {
+    scene.proxy.set_fault(Fault::Cut { at: messages, place: Place::AfterUnheard });
+}
+
+/// How many messages an insertion is on a new connection, as that of the pool is after this.
+fn messages_of_an_insertion<C: ProofConnection>(scene: &mut Scene<C>) -> u64 {
+    let name = scene.fresh_name();
+    let prepared = scene.users.prepare(new_user(&name)).unwrap();
+    scene.renew_pool();
+    scene.warm_up();
+    scene.proxy.set_fault(Fault::None);
+    assert!(scene.users.create_prepared_user(&prepared).unwrap().is_created());
+    let messages = scene.proxy.messages();
+    scene.renew_pool();
+    scene.warm_up();
+    messages
+}
+
+/// Waits until so many insertions wait for the transaction of somebody else.
+fn wait_for_waiting<C: ProofConnection>(scene: &mut Scene<C>, waiting: i64) {
+    let query = match C::ENGINE {
+        Engine::Mysql => {
+            // InnoDB's own table of waits is a copy, which whoever reads it often never sees change.
+            "SELECT COUNT(*) AS number FROM information_schema.processlist \
+             WHERE db = DATABASE() AND state = 'Update'"
+        }
+        _ => {
+            "SELECT COUNT(*) AS number FROM pg_stat_activity \
+             WHERE application_name = current_schema() AND wait_event_type = 'Lock'"
+        }
+    };
+    while scene.numbers(query) != [waiting] {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn expect_one<C: ProofConnection>(scene: &mut Scene<C>, name: &str, prepared: &PreparedUser) {
+    // The straggler is done with.
+    scene.proxy.wait_until(|proxy| proxy.connections() <= 1);
+    assert_eq!(scene.accounts_named(name), 1);
+    let stored = scene.direct.user_by_username(name).unwrap().unwrap();
+    assert_eq!(stored.id(), prepared.id());
+    assert!(scene.is_password(name, PASSWORD));
+}
+
+/// Which of the two comes first is the server's choice.
+const TIMES: u32 = 5;
