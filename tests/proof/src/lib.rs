@@ -11,6 +11,10 @@
 )]
 
 pub mod address;
+pub mod checker;
 pub mod database;
+pub mod history;
+pub mod linear;
+pub mod names;
 pub mod process;
 pub mod servers;
