@@ -1,7 +1,7 @@
 //! Where a server listens, read from the URL of a database and written into another.
 
-use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -16,7 +16,8 @@ pub enum Address {
     Port(SocketAddr),
 }
 
-/// A connection to a server: both halves can be had apart.
+/// A connection to a server. It is read and written through a shared reference, so that two threads
+/// can do both at once.
 #[derive(Debug)]
 pub enum Stream {
     /// Through a local socket.
@@ -57,6 +58,42 @@ impl Address {
             Self::Socket(path) => UnixStream::connect(path).map(Stream::Socket),
             Self::Port(port) => TcpStream::connect(port).map(Stream::Port),
         }
+    }
+}
+
+impl Stream {
+    /// Ends one direction, or both.
+    ///
+    /// # Errors
+    ///
+    /// When the connection has ended already.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        match self {
+            Self::Socket(stream) => stream.shutdown(how),
+            Self::Port(stream) => stream.shutdown(how),
+        }
+    }
+}
+
+impl Read for &Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Socket(stream) => (&*stream).read(buffer),
+            Stream::Port(stream) => (&*stream).read(buffer),
+        }
+    }
+}
+
+impl Write for &Stream {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Socket(stream) => (&*stream).write(buffer),
+            Stream::Port(stream) => (&*stream).write(buffer),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

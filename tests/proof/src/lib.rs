@@ -17,4 +17,5 @@ pub mod history;
 pub mod linear;
 pub mod names;
 pub mod process;
+pub mod proxy;
 pub mod servers;

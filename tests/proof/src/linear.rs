@@ -350,10 +350,8 @@ impl Accounts {
             self.0.push(new);
             return Answer::Created;
         };
-        if let (Some(one), Some(other)) = ids {
-            if one != other {
-                return taken(ids.0, ids.1, TakenReason::TwoAccounts);
-            }
+        if ids.0.is_some() && ids.1.is_some() && ids.0 != ids.1 {
+            return taken(ids.0, ids.1, TakenReason::TwoAccounts);
         }
         if holder.is_reserved {
             return taken(ids.0, ids.1, TakenReason::Reserved);
