@@ -19,3 +19,5 @@ pub mod names;
 pub mod process;
 pub mod proxy;
 pub mod servers;
+pub mod verdict;
+pub mod workload;

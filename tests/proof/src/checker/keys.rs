@@ -62,9 +62,14 @@ fn heard_once(id: AccountId, life: &Life<'_>, violations: &mut Vec<Violation>) {
     let births: Vec<_> = life.births.iter().filter(|birth| certain(birth.certainty)).collect();
     for (index, first) in births.iter().enumerate() {
         for second in &births[index + 1..] {
-            let was_deleted = life.deaths.iter().any(|death| {
-                death.call.invoked <= second.call.answered && death.until >= first.call.invoked
-            });
+            // The one that began first need not have been the first.
+            let is_between = |one: &Call, other: &Call| {
+                life.deaths
+                    .iter()
+                    .any(|death| death.call.invoked <= other.answered && death.until >= one.invoked)
+            };
+            let was_deleted =
+                is_between(first.call, second.call) || is_between(second.call, first.call);
             if !was_deleted {
                 violations.push(Violation::new(
                     Rule::CreatedIsHeardOnce,

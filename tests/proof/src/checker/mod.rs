@@ -113,12 +113,13 @@ struct Case<'a> {
     lives: Lives<'a>,
 }
 
-/// Whether a fault was at work on a call's connections while it ran; on one that was lent, also
-/// before.
+/// Whether a fault that severs was at work on a call's connections while it ran; on one that was
+/// lent, also before.
 pub(crate) fn touched(history: &History, call: &Call) -> bool {
     let since = call.lent_since.unwrap_or(call.invoked);
     history.faults.iter().any(|fault| {
-        fault.manager.is_none_or(|manager| manager == call.manager)
+        fault.severs
+            && fault.manager.is_none_or(|manager| manager == call.manager)
             && fault.from <= call.answered
             && fault.to >= since
     })

@@ -346,6 +346,8 @@ pub struct Fault {
     pub to: Moment,
     /// How often it struck.
     pub count: u64,
+    /// Whether it can take away a connection, or what is read on one.
+    pub severs: bool,
 }
 
 /// A pool after all calls.

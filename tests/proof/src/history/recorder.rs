@@ -81,10 +81,10 @@ impl Default for Recorder {
     }
 }
 
-impl Thread<'_> {
+impl<'a> Thread<'a> {
     /// The recorder.
     #[must_use]
-    pub fn recorder(&self) -> &Recorder {
+    pub fn recorder(&self) -> &'a Recorder {
         self.recorder
     }
 

@@ -91,6 +91,16 @@ fn calls_at_once_may_have_happened_in_any_order() {
 }
 
 #[test]
+fn of_two_calls_of_one_creation_the_later_may_have_been_the_first() {
+    Made::new()
+        .during(10, 100, create(ALICE, 1, 1), Answer::Created)
+        .during(20, 30, create(ALICE, 1, 1), Answer::Created)
+        .during(40, 50, Operation::Delete { id: ALICE }, Answer::Done)
+        .row(row(ALICE, 1, 1))
+        .is_good();
+}
+
+#[test]
 fn a_try_whose_answer_was_lost_may_have_made_an_account_that_was_deleted_again() {
     Made::new()
         .fault(20, 200)

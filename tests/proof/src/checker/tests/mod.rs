@@ -65,6 +65,7 @@ impl Made {
             from,
             to,
             count: 1,
+            severs: true,
         });
         self
     }
