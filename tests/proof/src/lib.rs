@@ -11,7 +11,13 @@
 )]
 
 pub mod address;
+pub mod checker;
 pub mod database;
+pub mod history;
+pub mod linear;
+pub mod names;
 pub mod process;
 pub mod proxy;
 pub mod servers;
+pub mod verdict;
+pub mod workload;

@@ -1,0 +1,82 @@
+//! How the library behaves, whatever it answers: undetermined outcomes, deadlines, pools, secrets.
+
+use std::collections::BTreeMap;
+
+use super::{Case, Evidence, Rule, Violation, touched};
+use crate::history::{AccountId, Answer, Call, Operation, Way};
+
+pub(super) fn judge(case: &Case<'_>, violations: &mut Vec<Violation>) {
+    undetermined(case, violations);
+    for call in &case.history.calls {
+        let longest = case.history.head.longest_step.saturating_mul(steps_of(&call.operation));
+        let lasted = call.answered.saturating_sub(call.invoked);
+        if lasted > longest {
+            let text = format!("it lasted {} ms", lasted / 1_000_000);
+            violations.push(Violation::new(Rule::DeadlinesHold, text, Evidence::of([call])));
+        }
+        if let Answer::Strange { error } = call.library_answer() {
+            let evidence = Evidence::of([call]);
+            violations.push(Violation::new(Rule::NothingStrange, error, evidence));
+        }
+    }
+    for pool in case.history.pools.iter().filter(|pool| pool.usable != pool.size) {
+        let text = format!("{pool:?}");
+        violations.push(Violation::new(Rule::PoolsAreWhole, text, Evidence::default()));
+    }
+    for leak in &case.history.leaks {
+        let text = format!("{} in {}", leak.secret, leak.output);
+        violations.push(Violation::new(Rule::SecretsStaySecret, text, Evidence::default()));
+    }
+}
+
+fn undetermined(case: &Case<'_>, violations: &mut Vec<Violation>) {
+    let mut settled = BTreeMap::<AccountId, u64>::new();
+    for call in &case.history.calls {
+        let Operation::Create { id, .. } = call.operation else { continue };
+        if is_settling(call) {
+            let last = settled.entry(id).or_default();
+            *last = (*last).max(call.invoked);
+        }
+    }
+    for call in &case.history.calls {
+        let Operation::Create { id, .. } = call.operation else { continue };
+        if *call.library_answer() != Answer::Undetermined {
+            continue;
+        }
+        // The host rolls back, or is killed: either way its own row tells what came of it.
+        if matches!(call.answer, Answer::Transaction { .. }) {
+            continue;
+        }
+        if !touched(case.history, call) {
+            let text = "no fault touched the call";
+            let evidence = Evidence::of([call]);
+            violations.push(Violation::new(Rule::UndeterminedOnlyByFaults, text, evidence));
+        }
+        if settled.get(&id).is_none_or(|last| *last < call.answered) {
+            let text = "no later call with the same id knows what became of it";
+            let evidence = Evidence::of([call]);
+            violations.push(Violation::new(Rule::UndeterminedIsSettled, text, evidence));
+        }
+    }
+}
+
+/// Whether a creation knows what became of its id: an error that says "not created" speaks of its
+/// own call alone.
+pub(super) fn is_settling(call: &Call) -> bool {
+    matches!(
+        call.answer,
+        Answer::Created | Answer::Existing { .. } | Answer::Taken { .. } | Answer::IdReused
+    )
+}
+
+/// How many times in one call a deadline begins anew: each hashing lies between two uses of the
+/// pool, and a host's transaction has statements of its own.
+fn steps_of(operation: &Operation) -> u64 {
+    match operation {
+        Operation::Create { way: Way::Transaction { .. }, .. }
+        | Operation::Authenticate { .. }
+        | Operation::ChangePassword { .. }
+        | Operation::SetPassword { .. } => 3,
+        _ => 1,
+    }
+}

@@ -1,0 +1,143 @@
+//! Faults, one after another, for as long as a phase lasts.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use fastrand::Rng;
+
+use super::manager::Manager;
+use super::record;
+use super::server::WorkloadConnection;
+use crate::database::Database;
+use crate::history::Fault as Recorded;
+use crate::proxy::{Fault, Place, Proxy};
+
+/// Does harm to the connections of one manager.
+pub(super) struct Faults<'a, 'm, C: WorkloadConnection> {
+    pub(super) database: &'m Database<C>,
+    pub(super) manager: &'m Manager<'a, C>,
+    pub(super) chance: Rng,
+}
+
+impl<C: WorkloadConnection> Faults<'_, '_, C> {
+    pub(super) fn run(mut self, is_over: &AtomicBool) {
+        let (settings, recorder) = (&self.manager.settings, self.manager.recorder);
+        let began = recorder.now();
+        if settings.is_exposed {
+            if let Some(proxy) = &self.manager.proxy {
+                while !is_over.load(Ordering::Relaxed) {
+                    match self.chance.u8(0..10) {
+                        0..6 => self.disturb(proxy),
+                        6 => self.end_sessions(),
+                        7 => self.stop_statements(),
+                        _ => {}
+                    }
+                    pause(&mut self.chance, 20..150);
+                }
+                proxy.set_fault(Fault::None);
+            }
+        }
+        if settings.stops_statements {
+            // Which of them was stopped only the server knows.
+            record(recorder, "short statement time-out", Some(settings.number), began, 0);
+        }
+    }
+
+    /// Does something to the connections on their way.
+    fn disturb(&mut self, proxy: &Proxy) {
+        let from = self.manager.recorder.now();
+        let (kind, millis) = match self.chance.u8(0..20) {
+            0 => {
+                proxy.set_fault(Fault::Refuse);
+                ("connection refused", 10..60)
+            }
+            1 => {
+                proxy.set_fault(Fault::HangUp);
+                ("connection hung up on", 10..40)
+            }
+            2 => {
+                proxy.set_fault(Fault::Reset);
+                ("connection reset", 5..30)
+            }
+            3 => {
+                proxy.cut_all();
+                ("all connections cut", 0..1)
+            }
+            4 => {
+                proxy.reset_all();
+                ("all connections reset", 0..1)
+            }
+            _ => {
+                let mut places = Place::IN_ORDER.to_vec();
+                // What is lost after the server has done it is the worst.
+                places.extend([Place::BeforeByReset, Place::After, Place::After]);
+                let (seed, per_mille) = (self.chance.u64(..), self.chance.u32(5..60));
+                proxy.set_fault(Fault::Random { seed, per_mille, places });
+                ("connection cut at a message", 60..300)
+            }
+        };
+        pause(&mut self.chance, millis);
+        let strikes = proxy.strikes().max(u64::from(!kind.ends_with("message")));
+        proxy.set_fault(Fault::None);
+        record(self.manager.recorder, kind, Some(self.manager.settings.number), from, strikes);
+    }
+
+    fn end_sessions(&mut self) {
+        let from = self.manager.recorder.now();
+        let mut conn = self.database.connect();
+        let sessions = conn.sessions(&self.manager.session).unwrap();
+        let mut ended = 0;
+        for number in sessions.iter().filter(|_| self.chance.bool()) {
+            ended += u64::from(conn.end_session(*number).is_ok());
+        }
+        let number = Some(self.manager.settings.number);
+        record(self.manager.recorder, "session ended by the server", number, from, ended);
+    }
+
+    fn stop_statements(&mut self) {
+        let from = self.manager.recorder.now();
+        let mut conn = self.database.connect();
+        let mut stopped = 0;
+        for _ in 0..self.chance.u8(1..20) {
+            for number in conn.sessions(&self.manager.session).unwrap() {
+                stopped += u64::from(conn.stop_statement(number).is_ok());
+            }
+        }
+        let number = Some(self.manager.settings.number);
+        record(self.manager.recorder, "statement stopped by the server", number, from, stopped);
+    }
+}
+
+/// Holds locks that everybody waits for, in transactions that change nothing in the end.
+pub(super) fn hold_locks<C: WorkloadConnection>(
+    database: &Database<C>,
+    manager: &Manager<'_, C>,
+    mut chance: Rng,
+    is_over: &AtomicBool,
+) {
+    let from = manager.recorder.now();
+    let mut count = 0;
+    let mut conn = database.connect();
+    while !is_over.load(Ordering::Relaxed) {
+        let (isolation, _) = C::ISOLATIONS[chance.usize(0..C::ISOLATIONS.len())];
+        if conn.begin(isolation).is_ok() {
+            count += u64::from(conn.batch_execute(C::LOCK_ACCOUNTS).is_ok());
+            match chance.u8(0..25) {
+                0 => pause(&mut chance, 500..1300),
+                _ => pause(&mut chance, 5..60),
+            }
+        }
+        if AnsiTransactionManager::rollback_transaction(&mut conn).is_err() {
+            conn = database.connect();
+        }
+        pause(&mut chance, 20..120);
+    }
+    let (kind, to) = ("accounts locked".to_owned(), manager.recorder.now());
+    manager.recorder.fault(Recorded { kind, manager: None, from, to, count, severs: false });
+}
+
+fn pause(chance: &mut Rng, millis: std::ops::Range<u64>) {
+    thread::sleep(Duration::from_millis(chance.u64(millis)));
+}

@@ -1,0 +1,189 @@
+//! The managers of the load: pools of several sizes on one database, past proxies or past none.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Error as R2d2Error, Pool};
+use diesel_accounts::{Duplicates, Engine, ThrottleRules, UserManager};
+use fastrand::Rng;
+
+use super::host::LOCKS;
+use super::secrets::searched_query_log;
+use super::server::WorkloadConnection;
+use super::{DEADLINE, SHORT_DEADLINE};
+use crate::database::{Database, policy};
+use crate::history::{Moment, Recorder};
+use crate::proxy::{Fault, Proxy};
+
+/// A pool, and what is between it and the database.
+pub(super) struct Manager<'a, C: WorkloadConnection> {
+    pub(super) settings: Settings,
+    pub(super) pool: Pool<ConnectionManager<C>>,
+    pub(super) users: UserManager<C>,
+    /// The same, by a policy that refuses duplicates.
+    pub(super) refusing: UserManager<C>,
+    pub(super) proxy: Option<Proxy>,
+    /// By which the server knows the sessions of this manager.
+    pub(super) session: String,
+    pub(super) recorder: &'a Recorder,
+    url: String,
+    leaked: Arc<AtomicBool>,
+}
+
+/// What is different from manager to manager.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) number: u16,
+    pub(super) size: u32,
+    pub(super) deadline: Duration,
+    /// How long the pool waits for a connection.
+    pub(super) patience: Duration,
+    /// Whether there is a proxy, where there is a server.
+    pub(super) is_exposed: bool,
+    /// SQL on each new connection.
+    pub(super) set_up: &'static str,
+    /// Whether the database must not grow.
+    pub(super) limits_pages: bool,
+    /// Whether a statement can be stopped by a time-out at any time.
+    pub(super) stops_statements: bool,
+}
+
+impl Settings {
+    /// The first is never exposed to faults but those of the whole server.
+    pub(super) fn of_phase(engine: Engine, is_calm: bool, chance: &mut Rng) -> Vec<Self> {
+        let first = Self {
+            number: 0,
+            size: 8,
+            deadline: DEADLINE,
+            patience: DEADLINE,
+            is_exposed: false,
+            set_up: "",
+            limits_pages: false,
+            stops_statements: false,
+        };
+        let (impatient, hasty) = match (engine, is_calm) {
+            (_, true) => ("", ""),
+            (Engine::Postgres, _) => (
+                "SET lock_timeout = '200ms'; SET deadlock_timeout = '20ms'",
+                "SET statement_timeout = '100ms'; SET deadlock_timeout = '20ms'",
+            ),
+            (Engine::Mysql, _) => {
+                ("SET innodb_lock_wait_timeout = 1", "SET max_statement_time = 0.1")
+            }
+            (_, _) => ("PRAGMA busy_timeout = 10", "PRAGMA busy_timeout = 200"),
+        };
+        let second = Self {
+            number: 1,
+            size: 2,
+            is_exposed: true,
+            set_up: impatient,
+            limits_pages: !is_calm && chance.bool(),
+            ..first.clone()
+        };
+        let third = Self {
+            number: 2,
+            size: 1,
+            // A pool that failed to connect waits for up to half as long before it tries again.
+            patience: Duration::from_millis(800),
+            deadline: if is_calm || chance.bool() { DEADLINE } else { SHORT_DEADLINE },
+            set_up: hasty,
+            limits_pages: false,
+            stops_statements: !is_calm && engine != Engine::Sqlite,
+            ..second.clone()
+        };
+        vec![first, second, third]
+    }
+}
+
+impl<'a, C: WorkloadConnection> Manager<'a, C> {
+    pub(super) fn new(database: &Database<C>, settings: Settings, recorder: &'a Recorder) -> Self {
+        let mut hasher = DefaultHasher::new();
+        database.url().hash(&mut hasher);
+        let session = format!("h{:x}_{}", hasher.finish(), settings.number);
+        let url = C::url_of_session(&mut database.connect(), database.url(), &session);
+        let has_proxy = settings.is_exposed && C::ENGINE != Engine::Sqlite;
+        let proxy = has_proxy.then(|| Proxy::in_front_of(C::ENGINE, &url));
+        let url = proxy.as_ref().map_or(url.clone(), |proxy| proxy.url(&url));
+        let leaked = Arc::new(AtomicBool::new(false));
+        let set_up = SetUp::new(&settings, &leaked);
+        let pool = Pool::builder()
+            .max_size(settings.size)
+            .min_idle(Some(0))
+            .connection_timeout(settings.patience)
+            .connection_customizer(Box::new(set_up))
+            .error_handler(Box::new(diesel::r2d2::NopErrorHandler))
+            .build_unchecked(ConnectionManager::new(url.clone()));
+        // Nobody is to be kept waiting for what another thread guessed.
+        let moment = Duration::from_micros(1);
+        let throttle = ThrottleRules::new().client(99, moment, moment).account(99, moment, moment);
+        let policy = || policy().deadline(settings.deadline).throttle(throttle);
+        let users = UserManager::with_policy(pool.clone(), policy().build().unwrap());
+        let refusing = policy().duplicates(Duplicates::Refuse).build().unwrap();
+        let refusing = UserManager::with_policy(pool.clone(), refusing);
+        Self { settings, pool, users, refusing, proxy, session, recorder, url, leaked }
+    }
+
+    /// A connection that is not from the pool, set as those are, and when it was begun to be made;
+    /// `None` if a fault prevents it again and again.
+    pub(super) fn connect(&self) -> Option<(C, Moment)> {
+        for _ in 0..20 {
+            let since = self.recorder.now();
+            let Ok(mut conn) = C::establish(&self.url) else {
+                std::thread::sleep(Duration::from_millis(5));
+                continue;
+            };
+            if SetUp::new(&self.settings, &self.leaked).on_acquire(&mut conn).is_ok() {
+                return Some((conn, since));
+            }
+        }
+        None
+    }
+
+    /// Ends all faults; tells whether a secret was in the query log.
+    pub(super) fn mend(&self) {
+        if let Some(proxy) = &self.proxy {
+            proxy.set_fault(Fault::None);
+        }
+        if self.leaked.load(Ordering::Relaxed) {
+            self.recorder.leak("the query log", "a password or its hash");
+        }
+    }
+}
+
+/// Whether a connection answers, and what it should.
+pub(super) fn is_whole<C: WorkloadConnection>(conn: &mut C) -> bool {
+    conn.numbers("SELECT COUNT(*) AS number FROM host_locks").is_ok_and(|rows| rows == [LOCKS])
+}
+
+#[derive(Debug)]
+struct SetUp {
+    sql: &'static str,
+    limits_pages: bool,
+    leaked: Arc<AtomicBool>,
+}
+
+impl SetUp {
+    fn new(settings: &Settings, leaked: &Arc<AtomicBool>) -> Self {
+        let Settings { set_up: sql, limits_pages, .. } = *settings;
+        Self { sql, limits_pages, leaked: leaked.clone() }
+    }
+}
+
+impl<C: WorkloadConnection> CustomizeConnection<C, R2d2Error> for SetUp {
+    fn on_acquire(&self, conn: &mut C) -> Result<(), R2d2Error> {
+        let leaked = self.leaked.clone();
+        conn.set_instrumentation(searched_query_log(move |_| {
+            leaked.store(true, Ordering::Relaxed)
+        }));
+        conn.set_up().map_err(R2d2Error::QueryError)?;
+        if !self.sql.is_empty() {
+            conn.batch_execute(self.sql).map_err(R2d2Error::QueryError)?;
+        }
+        match self.limits_pages {
+            true => conn.limit_pages().map_err(R2d2Error::QueryError),
+            false => Ok(()),
+        }
+    }
+}
