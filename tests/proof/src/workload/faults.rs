@@ -25,19 +25,19 @@ impl<C: WorkloadConnection> Faults<'_, '_, C> {
     pub(super) fn run(mut self, is_over: &AtomicBool) {
         let (settings, recorder) = (&self.manager.settings, self.manager.recorder);
         let began = recorder.now();
-        if settings.is_exposed {
-            if let Some(proxy) = &self.manager.proxy {
-                while !is_over.load(Ordering::Relaxed) {
-                    match self.chance.u8(0..10) {
-                        0..6 => self.disturb(proxy),
-                        6 => self.end_sessions(),
-                        7 => self.stop_statements(),
-                        _ => {}
-                    }
-                    pause(&mut self.chance, 20..150);
+        if settings.is_exposed
+            && let Some(proxy) = &self.manager.proxy
+        {
+            while !is_over.load(Ordering::Relaxed) {
+                match self.chance.u8(0..10) {
+                    0..6 => self.disturb(proxy),
+                    6 => self.end_sessions(),
+                    7 => self.stop_statements(),
+                    _ => {}
                 }
-                proxy.set_fault(Fault::None);
+                pause(&mut self.chance, 20..150);
             }
+            proxy.set_fault(Fault::None);
         }
         if settings.stops_statements {
             // Which of them was stopped only the server knows.
