@@ -28,7 +28,7 @@ fn a_straggler_and_what_the_pool_sends_again_are_one_creation<C: ProofConnection
         let users = scene.users.clone();
         let answer = thread::scope(|scope| {
             let call = scope.spawn(|| users.create_prepared_user(&prepared));
-            wait_for_waiting(&mut scene, 2);
+            wait_for_waiting(&mut scene, 2, || call.is_finished());
             holder.batch_execute("ROLLBACK").unwrap();
             call.join().unwrap()
         });
@@ -49,12 +49,12 @@ fn a_straggler_and_what_the_host_sends_again_are_one_creation<C: ProofConnection
         let lost = Accounts::new(scene.policy(), &mut conn).create_user(&prepared);
         assert!(matches!(lost, Err(Error::Undetermined { .. })), "{lost:?}");
         // It waits, and a look-up misses it.
-        wait_for_waiting(&mut scene, 1);
+        wait_for_waiting(&mut scene, 1, || false);
         assert_eq!(scene.accounts_named(&name), 0);
         let users = scene.users.clone();
         let answer = thread::scope(|scope| {
             let call = scope.spawn(|| users.create_prepared_user(&prepared));
-            wait_for_waiting(&mut scene, 2);
+            wait_for_waiting(&mut scene, 2, || call.is_finished());
             holder.batch_execute("ROLLBACK").unwrap();
             call.join().unwrap()
         });
@@ -76,7 +76,7 @@ fn a_straggler_that_comes_too_late_is_existing<C: ProofConnection>() {
     let users = scene.users.clone();
     let answer = thread::scope(|scope| {
         let call = scope.spawn(|| users.create_prepared_user(&prepared));
-        wait_for_waiting(&mut scene, 2);
+        wait_for_waiting(&mut scene, 2, || call.is_finished());
         holder.batch_execute("COMMIT").unwrap();
         call.join().unwrap()
     });
@@ -119,7 +119,11 @@ fn messages_of_an_insertion<C: ProofConnection>(scene: &mut Scene<C>) -> u64 {
 }
 
 /// Waits until so many insertions wait for the transaction of somebody else.
-fn wait_for_waiting<C: ProofConnection>(scene: &mut Scene<C>, waiting: i64) {
+fn wait_for_waiting<C: ProofConnection>(
+    scene: &mut Scene<C>,
+    waiting: i64,
+    is_answered: impl Fn() -> bool,
+) {
     let query = match C::ENGINE {
         Engine::Mysql => {
             // InnoDB's own table of waits is a copy, which whoever reads it often never sees change.
@@ -132,6 +136,7 @@ fn wait_for_waiting<C: ProofConnection>(scene: &mut Scene<C>, waiting: i64) {
         }
     };
     while scene.numbers(query) != [waiting] {
+        assert!(!is_answered(), "nothing can be known yet");
         thread::sleep(Duration::from_millis(5));
     }
 }
