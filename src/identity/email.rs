@@ -69,7 +69,9 @@ impl EmailRules {
         } else {
             match &canonical_local {
                 None => violations.insert(Violation::UnassignedCharacter),
-                Some(local) => !is_dot_atom(local) && violations.insert(Violation::Malformed),
+                Some(local) => {
+                    !is_dot_atom(beginning(local)) && violations.insert(Violation::Malformed)
+                }
             };
         }
         match (canonical_local, ascii_domain) {
@@ -98,6 +100,15 @@ impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Email(..)")
     }
+}
+
+/// As much of a local part as may be there: what is too long is not malformed for it.
+fn beginning(local: &str) -> &str {
+    if local.len() <= MAX_LOCAL_BYTES {
+        return local;
+    }
+    let end = (0..=MAX_LOCAL_BYTES).rev().find(|end| local.is_char_boundary(*end));
+    local.get(..end.unwrap_or_default()).unwrap_or_default().trim_end_matches('.')
 }
 
 /// Whether a local part is unquoted, and cannot be taken for an option of a mail program.
@@ -209,5 +220,16 @@ mod tests {
             codes(&EmailRules::new(), &typed),
             ["malformed", "local_part_too_long", "invalid_domain"]
         );
+    }
+
+    #[test]
+    fn a_local_part_that_is_too_long_is_not_malformed_for_it() {
+        let rules = EmailRules::new().utf8_local_part(true);
+        let dot_at_the_end = format!("{}.{}", "a".repeat(63), "b".repeat(9));
+        for local in ["a".repeat(65), dot_at_the_end, "\u{f6}".repeat(33), "a\u{4e2d}".repeat(20)] {
+            assert_eq!(codes(&rules, &format!("{local}@example.org")), ["local_part_too_long"]);
+        }
+        let dots = format!("a..b{}@example.org", "c".repeat(70));
+        assert_eq!(codes(&rules, &dots), ["malformed", "local_part_too_long"]);
     }
 }

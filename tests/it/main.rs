@@ -31,6 +31,7 @@ mod sign_in;
 mod spellings;
 mod statements;
 mod support;
+mod texts;
 mod throttle;
 mod transaction;
 mod trouble;
