@@ -67,9 +67,7 @@ impl SecretKey {
     }
 
     fn session_mac(&self, user: &User) -> Option<Hmac<Sha256>> {
-        let generation = user.session_generation.to_be_bytes();
-        let parts: [&[u8]; 3] = [user.realm.as_bytes(), user.id.as_bytes(), &generation];
-        self.mac(b"diesel-accounts session 1\0", &parts)
+        self.user_mac(b"diesel-accounts session 1\0", user, &[])
     }
 
     /// A new device of a user's.
@@ -78,7 +76,7 @@ impl SecretKey {
         user: &User,
         nonce: [u8; NONCE_BYTES],
     ) -> Option<DeviceToken> {
-        let mac = self.device_mac(user.realm, user.id, user.session_generation, &nonce)?;
+        let mac = self.device_mac(user, &nonce)?;
         let tag = mac.finalize().into_bytes();
         let token: Vec<u8> = nonce.iter().chain(tag.as_slice()).copied().collect();
         Some(DeviceToken(Base64UrlUnpadded::encode_string(&token)))
@@ -88,19 +86,21 @@ impl SecretKey {
     pub(crate) fn device_of(&self, user: &User, token: &str) -> Option<[u8; NONCE_BYTES]> {
         let token = Base64UrlUnpadded::decode_vec(token).ok()?;
         let (nonce, tag) = token.split_first_chunk::<NONCE_BYTES>()?;
-        let mac = self.device_mac(user.realm, user.id, user.session_generation, nonce)?;
+        let mac = self.device_mac(user, nonce)?;
         mac.verify_slice(tag).is_ok().then_some(*nonce)
     }
 
-    fn device_mac(
-        &self,
-        realm: RealmId,
-        id: UserId,
-        generation: i64,
-        nonce: &[u8; NONCE_BYTES],
-    ) -> Option<Hmac<Sha256>> {
-        let parts: [&[u8]; 4] = [realm.as_bytes(), id.as_bytes(), &generation.to_be_bytes(), nonce];
-        self.mac(b"diesel-accounts device 1\0", &parts)
+    fn device_mac(&self, user: &User, nonce: &[u8; NONCE_BYTES]) -> Option<Hmac<Sha256>> {
+        self.user_mac(b"diesel-accounts device 1\0", user, nonce)
+    }
+
+    /// For what holds as long as the user and the session generation are the same. Whoever is made
+    /// anew with the id of somebody who was deleted is not the same.
+    fn user_mac(&self, purpose: &[u8], user: &User, last: &[u8]) -> Option<Hmac<Sha256>> {
+        let created_at = user.created_at.as_micros().to_be_bytes();
+        let generation = user.session_generation.to_be_bytes();
+        let user = [user.realm.as_bytes(), user.id.as_bytes(), &created_at[..], &generation, last];
+        self.mac(purpose, &user)
     }
 }
 
@@ -117,8 +117,8 @@ pub struct InvalidKey(());
 
 /// What a host keeps in a session, to see at each request whether the session still holds.
 ///
-/// An HMAC-SHA-256 under the host's key of the user's id and session generation, and of nothing
-/// else: a password hash that is renewed at sign-in ends no session. See
+/// An HMAC-SHA-256 under the host's key of the user's realm, id, time of creation and session
+/// generation, and of nothing else: a password hash that is renewed at sign-in ends no session. See
 /// [`Policy::session_auth_hash`](crate::Policy::session_auth_hash).
 ///
 /// 43 characters of Base64 that need no escapes. `Debug` shows nothing.

@@ -1,7 +1,5 @@
 //! Changing and setting passwords.
 
-use std::time::Instant;
-
 use diesel::result::Error as DieselError;
 
 use super::Accounts;
@@ -120,7 +118,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// ```
     pub fn set_password(&mut self, id: UserId, password: &PreparedPassword) -> Result<()> {
         let changes = UserChanges::password(Some(password.hash.clone()), self.policy.now());
-        self.replace_password(id, &changes)
+        self.change_and_forget(id, &changes)
     }
 
     /// Takes the password away: nobody can sign in with one until it is set. It ends the sessions
@@ -143,7 +141,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// ```
     pub fn set_unusable_password(&mut self, id: UserId) -> Result<()> {
         let changes = UserChanges::password(None, self.policy.now());
-        self.replace_password(id, &changes)
+        self.change_and_forget(id, &changes)
     }
 
     /// Makes the person change the password: a sign-in with the old one goes on to be accepted, and
@@ -170,26 +168,5 @@ impl<C: AccountConnection> Accounts<'_, C> {
     pub fn require_password_change(&mut self, id: UserId) -> Result<()> {
         let changes = UserChanges::require_password_change(self.policy.now());
         self.change(id, &changes, true)
-    }
-
-    /// Another password, and a fresh count: both or neither.
-    fn replace_password(&mut self, id: UserId, changes: &UserChanges) -> Result<()> {
-        let realm = self.realm;
-        let act = |conn: &mut C| {
-            let changed = C::Backend::change_user(conn, realm, id, changes, true)?;
-            // Of an account of another realm nothing is touched.
-            if changed > 0 {
-                C::Backend::forget_attempts(conn, id.into())?;
-            }
-            Ok(changed)
-        };
-        let rows = match transaction_depth(self.conn) {
-            Ok(0) => {
-                let until = Instant::now() + self.policy.deadline();
-                write_alone(self.conn, until, |conn| conn.transaction(act))?
-            }
-            _ => write(self.conn, act)?,
-        };
-        found(rows)
     }
 }

@@ -1,9 +1,14 @@
 //! Disabling, enabling, reserving and deleting an account.
 
+use std::time::Instant;
+
+use diesel::result::QueryResult;
+
 use super::Accounts;
-use super::transaction::write;
+use super::transaction::{transaction_depth, write, write_alone};
 use crate::error::{Error, Result};
 use crate::store::AccountConnection;
+use crate::store::attempts::AttemptQueries;
 use crate::store::rows::UserChanges;
 use crate::store::users::UserQueries;
 use crate::user::{UserId, UserState};
@@ -50,7 +55,9 @@ impl<C: AccountConnection> Accounts<'_, C> {
         self.change(id, &active, false)
     }
 
-    /// Deletes the account: the row is gone, and its username and email can be had by anybody.
+    /// Deletes the account: the row is gone, and its username and email can be had by anybody. The
+    /// wrong passwords that were counted for it are forgotten, and no session and no device of its
+    /// owner's holds for an account that is made anew with its id.
     ///
     /// # Errors
     ///
@@ -69,13 +76,13 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// ```
     pub fn delete_user(&mut self, id: UserId) -> Result<()> {
         let realm = self.realm;
-        found(write(self.conn, |conn| C::Backend::delete_user(conn, realm, id))?)
+        self.write_and_forget(id, |conn| C::Backend::delete_user(conn, realm, id))
     }
 
     /// Deletes the account for everybody, and keeps its username and email from being taken: its
     /// state becomes [`UserState::Reserved`](crate::UserState::Reserved).
     ///
-    /// What the person typed, and the password, are erased; the canonical forms of username and
+    /// What the person typed, the password, and the count of wrong ones are erased; the canonical forms of username and
     /// email stay. No look-up finds the account any more, and a creation that meets it is
     /// [`Error::Taken`]. [`Accounts::delete_user`] sets the names free.
     ///
@@ -97,7 +104,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// ```
     pub fn reserve_user(&mut self, id: UserId) -> Result<()> {
         let reserved = UserChanges::reserve(self.policy.now());
-        self.change(id, &reserved, true)
+        self.change_and_forget(id, &reserved)
     }
 
     pub(super) fn change(
@@ -109,6 +116,36 @@ impl<C: AccountConnection> Accounts<'_, C> {
         let realm = self.realm;
         let act = |conn: &mut C| C::Backend::change_user(conn, realm, id, changes, end_sessions);
         found(write(self.conn, act)?)
+    }
+
+    /// Ends the sessions of an account that is changed, and forgets its wrong passwords.
+    pub(super) fn change_and_forget(&mut self, id: UserId, changes: &UserChanges) -> Result<()> {
+        let realm = self.realm;
+        self.write_and_forget(id, |conn| C::Backend::change_user(conn, realm, id, changes, true))
+    }
+
+    /// Writes, and forgets the wrong passwords that were submitted: both or neither.
+    fn write_and_forget(
+        &mut self,
+        id: UserId,
+        write_user: impl Fn(&mut C) -> QueryResult<usize>,
+    ) -> Result<()> {
+        let act = |conn: &mut C| {
+            let written = write_user(conn)?;
+            // Of an account of another realm nothing is touched.
+            if written > 0 {
+                C::Backend::forget_attempts(conn, id.into())?;
+            }
+            Ok(written)
+        };
+        let rows = match transaction_depth(self.conn) {
+            Ok(0) => {
+                let until = Instant::now() + self.policy.deadline();
+                write_alone(self.conn, until, |conn| conn.transaction(act))?
+            }
+            _ => write(self.conn, act)?,
+        };
+        found(rows)
     }
 }
 

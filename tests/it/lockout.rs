@@ -293,8 +293,8 @@ fn old_attempts_are_forgotten_but_never_the_failures_in_a_row_of_an_account<C: T
     assert_eq!(attack.users.forget_old_attempts(100).unwrap(), 1);
     assert_eq!((rows(), attack.failures()), (1, 4));
     assert_eq!(attack.users.failed_attempts(bob).unwrap().count(), 0);
-    // Of an account that is gone, nothing stays.
-    attack.users.delete_user(attack.alice()).unwrap();
+    // Of an account that the host deletes in its own way, nothing stays for long.
+    db.connect().batch_execute("DELETE FROM account_users").unwrap();
     assert_eq!(attack.users.forget_old_attempts(100).unwrap(), 1);
     assert_eq!(rows(), 0);
 }

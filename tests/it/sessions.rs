@@ -16,6 +16,7 @@ use crate::support::{
 on_each_engine!(
     the_session_generation_rises_with_each_change_and_with_nothing_else,
     a_session_holds_over_a_rehash_and_ends_with_each_change,
+    whoever_is_made_anew_with_the_id_of_a_deleted_account_inherits_nothing,
     without_a_secret_key_there_is_no_session_auth_hash_and_no_device_token,
     no_secret_and_no_device_token_of_a_sign_in_is_in_any_log,
 );
@@ -81,6 +82,48 @@ fn a_session_holds_over_a_rehash_and_ends_with_each_change<C: TestConnection>(db
         change();
         assert!(!holds(&session, &now()));
     }
+}
+
+fn whoever_is_made_anew_with_the_id_of_a_deleted_account_inherits_nothing<C: TestConnection>(
+    db: TestDb<C>,
+) {
+    let users = db.users_with(with_key(Hashing::new().cost(cost(8, 1))));
+    let policy = users.policy();
+    for is_in_transaction in [false, true] {
+        let user = db.create(alice());
+        let session = policy.session_auth_hash(&user).unwrap();
+        let accepted = users.authenticate("alice", PASSWORD).unwrap().accepted().unwrap();
+        let device = accepted.device_token().unwrap().as_str().to_owned();
+        for _ in 0..3 {
+            assert!(!users.authenticate("alice", "wrong horse").unwrap().is_accepted());
+        }
+        assert_eq!(users.failed_attempts(user.id()).unwrap().count(), 3);
+        let gone = |conn: &mut C| users.on(conn).delete_user(user.id());
+        match is_in_transaction {
+            true => db.connect().transaction(gone).unwrap(),
+            false => users.delete_user(user.id()).unwrap(),
+        }
+        assert_eq!(attempts(&db), 0);
+        assert_matches!(users.delete_user(user.id()), Err(Error::UserNotFound));
+
+        let again = db.create(alice().with_id(user.id()));
+        assert_eq!(again.session_generation(), user.session_generation());
+        assert!(!policy.is_session_auth_hash(&again, session.as_str()).unwrap());
+        assert_eq!(users.failed_attempts(user.id()).unwrap().count(), 0);
+        let with_device = users.with(Context::new().known_device(device.as_str()));
+        let accepted = with_device.authenticate("alice", PASSWORD).unwrap().accepted().unwrap();
+        assert_ne!(accepted.device_token().unwrap().as_str(), device, "the device is a new one");
+        users.authenticate("alice", "wrong horse").unwrap();
+        assert!(attempts(&db) > 0);
+        users.reserve_user(user.id()).unwrap();
+        assert_eq!(attempts(&db), 0, "nobody can sign in to a reserved account");
+        users.delete_user(user.id()).unwrap();
+    }
+}
+
+/// How many counts are kept.
+fn attempts<C: TestConnection>(db: &TestDb<C>) -> i64 {
+    db.connect().number("SELECT COUNT(*) AS number FROM account_attempts")
 }
 
 fn without_a_secret_key_there_is_no_session_auth_hash_and_no_device_token<C: TestConnection>(
