@@ -82,9 +82,9 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// Deletes the account for everybody, and keeps its username and email from being taken: its
     /// state becomes [`UserState::Reserved`](crate::UserState::Reserved).
     ///
-    /// What the person typed, the password, and the count of wrong ones are erased; the canonical forms of username and
-    /// email stay. No look-up finds the account any more, and a creation that meets it is
-    /// [`Error::Taken`]. [`Accounts::delete_user`] sets the names free.
+    /// What the person typed, the password, and the count of wrong ones are erased; the canonical
+    /// forms of username and email stay. No look-up finds the account any more, and a creation that
+    /// meets it is [`Error::Taken`]. [`Accounts::delete_user`] sets the names free.
     ///
     /// # Errors
     ///
