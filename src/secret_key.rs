@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::user::User;
+use crate::user::{RealmId, User};
 
 /// A key of the host's, for what it hands out and later recognises: [`SessionAuthHash`] and
 /// [`DeviceToken`].

@@ -3,8 +3,7 @@
 use diesel::result::Error as DieselError;
 
 use super::Accounts;
-use super::state::found;
-use super::transaction::{read, transaction_depth, write, write_alone};
+use super::transaction::read;
 use crate::error::{Error, Result};
 use crate::password::Password;
 use crate::sign_in::{

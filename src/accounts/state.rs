@@ -149,7 +149,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
     }
 }
 
-pub(super) fn found(rows: usize) -> Result<()> {
+fn found(rows: usize) -> Result<()> {
     match rows {
         0 => Err(Error::UserNotFound),
         _ => Ok(()),
