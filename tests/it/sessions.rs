@@ -113,7 +113,7 @@ fn whoever_is_made_anew_with_the_id_of_a_deleted_account_inherits_nothing<C: Tes
         let with_device = users.with(Context::new().known_device(device.as_str()));
         let accepted = with_device.authenticate("alice", PASSWORD).unwrap().accepted().unwrap();
         assert_ne!(accepted.device_token().unwrap().as_str(), device, "the device is a new one");
-        users.authenticate("alice", "wrong horse").unwrap();
+        assert!(!users.authenticate("alice", "wrong horse").unwrap().is_accepted());
         assert!(attempts(&db) > 0);
         users.reserve_user(user.id()).unwrap();
         assert_eq!(attempts(&db), 0, "nobody can sign in to a reserved account");
