@@ -245,8 +245,8 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
             })?;
             return Ok(changed > 0);
         }
-        let found = self.user_by_id(user.id)?;
-        Ok(found.is_some_and(|found| found.session_generation == user.session_generation))
+        let found = read(self.conn, |conn| C::Backend::user_by_id(conn, user.realm, user.id))?;
+        Ok(found.is_some_and(|found| found.user.session_generation == user.session_generation))
     }
 
     /// A password was right: no failures in a row any more.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use diesel_accounts::{
-    ConfigurationFailure, Context, Error, Hashing, NewUser, PolicyBuilder, SecretKey,
+    ConfigurationFailure, Context, Error, Hashing, NewUser, PolicyBuilder, RealmId, SecretKey,
     SessionAuthHash, User,
 };
 
@@ -16,6 +16,7 @@ use crate::support::{
 on_each_engine!(
     the_session_generation_rises_with_each_change_and_with_nothing_else,
     a_session_holds_over_a_rehash_and_ends_with_each_change,
+    a_sign_in_ends_in_the_realm_in_which_it_began,
     whoever_is_made_anew_with_the_id_of_a_deleted_account_inherits_nothing,
     without_a_secret_key_there_is_no_session_auth_hash_and_no_device_token,
     no_secret_and_no_device_token_of_a_sign_in_is_in_any_log,
@@ -81,6 +82,20 @@ fn a_session_holds_over_a_rehash_and_ends_with_each_change<C: TestConnection>(db
         assert!(holds(&session, &now()));
         change();
         assert!(!holds(&session, &now()));
+    }
+}
+
+fn a_sign_in_ends_in_the_realm_in_which_it_began<C: TestConnection>(db: TestDb<C>) {
+    db.create(alice());
+    let elsewhere = RealmId::from_bytes([7; 16]);
+    let mut conn = db.connect();
+    // The first is written down, the second is not: too little time has passed.
+    for _ in 0..2 {
+        let attempt = db.users.on(&mut conn).begin_sign_in("alice").unwrap();
+        let verified = db.users.policy().verify(attempt, PASSWORD);
+        let mut accounts = db.users.on(&mut conn).in_realm(elsewhere);
+        let accepted = accounts.finish_sign_in(verified).unwrap().accepted().unwrap();
+        assert_eq!(accepted.user().realm(), RealmId::NIL);
     }
 }
 
