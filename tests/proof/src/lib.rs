@@ -10,14 +10,18 @@
     reason = "a proof fails by panicking"
 )]
 
+pub mod acts;
 pub mod address;
 pub mod checker;
 pub mod database;
 pub mod history;
 pub mod linear;
+pub mod load;
 pub mod names;
 pub mod process;
 pub mod proxy;
 pub mod servers;
+pub mod statements;
 pub mod verdict;
+pub mod wait;
 pub mod workload;

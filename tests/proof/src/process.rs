@@ -1,10 +1,12 @@
 //! Server processes that end with us, whatever happens.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::wait::wait_until;
 
 /// A server process. It is killed when this is dropped, and by the kernel if we are killed.
 #[derive(Debug)]
@@ -42,10 +44,38 @@ impl Process {
         assert!(status.unwrap().success(), "the process is there");
     }
 
-    /// Kills the process without asking, and waits until it is gone.
+    /// Kills the process and its children without asking, and waits until they are gone.
     pub fn kill(&mut self) {
+        let children = self.children();
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !children.is_empty() {
+            // Some may have ended with their parent.
+            let _ =
+                Command::new("kill").arg("-KILL").args(&children).stderr(Stdio::null()).status();
+            wait_until("the children are gone", || children.iter().all(|child| is_gone(child)));
+        }
+    }
+
+    /// Lets no file of the process's, and of its children, grow beyond a size.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let limit = |id: &str| {
+            let arguments = ["--pid", id, &format!("--fsize={limit}:")];
+            // As the owner of the process: even root may not be allowed to.
+            let status = unprivileged(Path::new("prlimit")).args(arguments).status().unwrap();
+            assert!(status.success() || is_gone(id), "prlimit {arguments:?}");
+        };
+        // Children of later have the limit of their parent.
+        limit(&self.id().to_string());
+        for child in self.children() {
+            limit(&child);
+        }
+    }
+
+    /// Waits until the process has ended.
+    pub fn wait(&mut self) {
+        self.child.wait().unwrap();
     }
 
     /// Waits until something is so; the process must not end before, and not need a minute.
@@ -59,6 +89,15 @@ impl Process {
             }
             thread::sleep(Duration::from_millis(20));
         }
+    }
+}
+
+impl Process {
+    fn children(&self) -> Vec<String> {
+        let id = self.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let children = children.unwrap_or_default();
+        children.split_whitespace().map(str::to_owned).collect()
     }
 }
 
@@ -84,6 +123,14 @@ pub fn give_away(folder: &Path) {
     if is_root() {
         let status = Command::new("chown").arg("nobody:nogroup").arg(folder).status();
         assert!(status.unwrap().success());
+    }
+}
+
+fn is_gone(id: &str) -> bool {
+    match fs::read_to_string(format!("/proc/{id}/stat")) {
+        // The state comes after the name, which is in parentheses. Nobody may come to collect it.
+        Ok(stat) => stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')),
+        Err(_) => true,
     }
 }
 

@@ -66,9 +66,23 @@ impl Server {
         &self.process
     }
 
+    /// Lets no file of the server's grow beyond a size: to those that are longer the disk is full.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        self.process.limit_files(bytes);
+    }
+
     /// Kills the server without asking (`kill -9`).
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Ends the server as an administrator does who waits for nobody.
+    pub fn stop(&mut self) {
+        self.process.signal(match self.kind {
+            Kind::Mariadb => "TERM",
+            Kind::Postgres => "INT",
+        });
+        self.process.wait();
     }
 
     /// Starts the server again, on the same port and data, and waits until it answers.
@@ -166,10 +180,15 @@ fn spawn(kind: Kind, folder: &Path, port: SocketAddr, settings: &[String]) -> Pr
     let path = |name: &str| folder.join(name).display().to_string();
     let (program, mut arguments) = match kind {
         Kind::Mariadb => (
-            PathBuf::from("/usr/sbin/mariadbd"),
+            PathBuf::from("/usr/bin/env"),
             vec![
+                // A limit to the size of its files is to be like a full disk, as to PostgreSQL.
+                "--ignore-signal=XFSZ".to_owned(),
+                "/usr/sbin/mariadbd".to_owned(),
                 "--no-defaults".to_owned(),
                 format!("--datadir={}", path("data")),
+                // At its start it removes the temporary tables of all servers that share the folder.
+                format!("--tmpdir={}", folder.display()),
                 format!("--socket={}", path("socket")),
                 format!("--pid-file={}", path("pid")),
                 format!("--bind-address={}", port.ip()),

@@ -1,0 +1,37 @@
+//! A client that dies: it aborts just before it sends a statement, counted from 0.
+//!
+//! `abort_before STATEMENT ENGINE URL ACT NAME`, with an act of [`diesel_accounts_proof::acts`]. It
+//! ends as usual if there are not so many statements.
+
+use diesel::{MysqlConnection, PgConnection, SqliteConnection};
+use diesel_accounts::UserManager;
+use diesel_accounts_proof::acts::Act;
+use diesel_accounts_proof::database::{ProofConnection, policy, pool_at};
+use diesel_accounts_proof::statements::before_each_statement;
+
+fn main() {
+    let [_, statement, engine, url, act, name] = &std::env::args().collect::<Vec<_>>()[..] else {
+        panic!("abort_before STATEMENT ENGINE URL ACT NAME");
+    };
+    let act = Act::ALL.into_iter().find(|known| known.name() == act).expect("the act is known");
+    let statement = statement.parse().expect("STATEMENT is a number");
+    match engine.as_str() {
+        "Sqlite" => run::<SqliteConnection>(statement, url, act, name),
+        "Postgres" => run::<PgConnection>(statement, url, act, name),
+        "Mysql" => run::<MysqlConnection>(statement, url, act, name),
+        _ => panic!("there is no engine {engine}"),
+    }
+}
+
+fn run<C: ProofConnection>(statement: u32, url: &str, act: Act, name: &str) {
+    let pool = pool_at::<C>(url, 1);
+    let mut next = 0;
+    before_each_statement(&mut *pool.get().unwrap(), move |_| {
+        if next == statement {
+            std::process::abort();
+        }
+        next += 1;
+    });
+    let users = UserManager::with_policy(pool.clone(), policy().build().unwrap());
+    act.run(&users, &pool, name);
+}
