@@ -1,0 +1,155 @@
+//! Those who wait for each other.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use diesel_accounts::{Creation, Engine, Error, PreparedUser, UserManager};
+use diesel_accounts_proof::database::Database;
+use diesel_accounts_proof::wait::wait_until;
+use diesel_accounts_proof::workload::Connection;
+
+use crate::support::{
+    count_of, host_rows, id_of, in_transaction, insert_host_row, make_host_table, on_each_engine,
+    person, run_again,
+};
+
+on_each_engine!(
+    two_hosts_who_wait_for_each_other_are_told_and_get_through,
+    creations_of_their_own_never_hear_of_deadlocks,
+);
+
+/// At each isolation level, two hosts create two users in opposite order.
+fn two_hosts_who_wait_for_each_other_are_told_and_get_through<C: Connection>() {
+    for (number, (isolation, setting)) in C::ISOLATIONS.iter().enumerate() {
+        if C::ENGINE == Engine::Sqlite && *isolation != "DEFERRED" {
+            // They wait before they begin.
+            continue;
+        }
+        let database = Database::<C>::new();
+        make_host_table(&database);
+        let users = database.users(2);
+        let names = [format!("first{number}"), format!("second{number}")];
+        let are_ready = [AtomicBool::new(false), AtomicBool::new(false)];
+        let outcomes: Vec<_> = thread::scope(|scope| {
+            let hosts: Vec<_> = [0, 1]
+                .map(|host| {
+                    let (database, users) = (&database, &users);
+                    let (names, are_ready) = (&names, &are_ready);
+                    scope.spawn(move || {
+                        let mut conn = database.connect();
+                        set_up(&mut conn, setting);
+                        let order = [&names[host], &names[1 - host]];
+                        let prepared = order.map(|name| users.prepare(person(name)).unwrap());
+                        let host = Host { users, prepared, ready: host, are_ready };
+                        run_again(&mut conn, isolation, |conn| host.run(conn))
+                    })
+                })
+                .into_iter()
+                .collect();
+            hosts.into_iter().map(|host| host.join().unwrap()).collect()
+        });
+        let reruns: u32 = outcomes.iter().map(|(_, reruns)| reruns).sum();
+        assert!(reruns > 0, "{isolation} {setting}: nobody was told");
+        let created = outcomes.iter().flat_map(|(creations, _)| creations);
+        let created = created.filter(|creation| creation.is_created()).count();
+        assert_eq!((created, host_rows(&database)), (2, 2), "{isolation} {setting}");
+        for name in &names {
+            assert_eq!(count_of(&database, name), 1, "{isolation} {setting}");
+        }
+        // Both mean the same accounts.
+        let ids: Vec<_> = outcomes.iter().map(|(both, _)| both.each_ref().map(id_of)).collect();
+        assert_eq!(ids[0], [ids[1][1], ids[1][0]], "{isolation} {setting}");
+    }
+}
+
+struct Host<'a, C: Connection> {
+    users: &'a UserManager<C>,
+    prepared: [PreparedUser; 2],
+    ready: usize,
+    are_ready: &'a [AtomicBool; 2],
+}
+
+impl<C: Connection> Host<'_, C> {
+    /// The first time it waits until the other has begun as well.
+    fn run(&self, conn: &mut C) -> Result<[Creation; 2], Error> {
+        if C::ENGINE == Engine::Sqlite {
+            conn.numbers("SELECT COUNT(*) AS number FROM host_rows")?;
+            self.wait_for_the_other();
+        }
+        let (users, [first, second]) = (self.users, &self.prepared);
+        insert_host_row(conn).map_err(|error| match C::ENGINE {
+            Engine::Sqlite => Error::HostMustRollBack(None),
+            _ => error.into(),
+        })?;
+        let first = users.on(conn).create_user(first)?;
+        if C::ENGINE != Engine::Sqlite {
+            self.wait_for_the_other();
+        }
+        Ok([first, users.on(conn).create_user(second)?])
+    }
+
+    fn wait_for_the_other(&self) {
+        self.are_ready[self.ready].store(true, Ordering::Relaxed);
+        let other = &self.are_ready[1 - self.ready];
+        wait_until("the other is ready", || other.load(Ordering::Relaxed));
+    }
+}
+
+/// While hosts create the same people in both orders and roll back.
+fn creations_of_their_own_never_hear_of_deadlocks<C: Connection>() {
+    let database = Database::<C>::new();
+    make_host_table(&database);
+    let users = database.users(THREADS);
+    let (created, rolled_back) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    for round in 0..ROUNDS {
+        let names = [format!("a{round}"), format!("b{round}")];
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (database, users, names) = (&database, &users, &names);
+                let (created, rolled_back) = (&created, &rolled_back);
+                let mut order = names.each_ref();
+                if thread % 2 == 0 {
+                    order.reverse();
+                }
+                scope.spawn(move || {
+                    if thread >= 2 {
+                        for name in order {
+                            let creation = users.create_user(person(name)).unwrap();
+                            created
+                                .fetch_add(usize::from(creation.is_created()), Ordering::Relaxed);
+                        }
+                        return;
+                    }
+                    let prepared = order.map(|name| users.prepare(person(name)).unwrap());
+                    let mut conn = database.connect();
+                    set_up(&mut conn, C::ISOLATIONS[1].1);
+                    let answer = in_transaction(&mut conn, C::ISOLATIONS[1].0, |conn| {
+                        for user in &prepared {
+                            let _ = users.on(conn).create_user(user)?;
+                        }
+                        Err::<(), _>(Error::UserNotFound)
+                    });
+                    let is_told = matches!(answer, Err(Error::HostMustRollBack(_)));
+                    rolled_back.fetch_add(usize::from(is_told), Ordering::Relaxed);
+                });
+            }
+        });
+        for name in names {
+            assert_eq!(count_of(&database, &name), 1);
+        }
+    }
+    println!("{:?}: {rolled_back:?} hosts were told to roll back", C::ENGINE);
+    assert_eq!(created.into_inner(), 2 * ROUNDS);
+}
+
+fn set_up<C: Connection>(conn: &mut C, setting: &str) {
+    if C::ENGINE == Engine::Postgres {
+        conn.batch_execute("SET deadlock_timeout = '20ms'").unwrap();
+    }
+    if !setting.is_empty() {
+        conn.batch_execute(setting).unwrap();
+    }
+}
+
+const THREADS: u32 = 8;
+const ROUNDS: usize = 20;
