@@ -15,6 +15,7 @@ pub mod address;
 pub mod checker;
 pub mod database;
 pub mod history;
+pub mod host;
 pub mod linear;
 pub mod load;
 pub mod names;

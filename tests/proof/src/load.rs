@@ -35,14 +35,27 @@ impl Load {
     where
         C: AccountConnection + R2D2Connection + 'static,
     {
+        Self::run_by(managers.len(), &|thread| managers[thread].clone(), meanwhile)
+    }
+
+    /// Creates people, with threads that ask before each creation by which manager.
+    pub fn run_by<C>(
+        threads: usize,
+        manager_of: &(dyn Fn(usize) -> UserManager<C> + Sync),
+        meanwhile: impl FnOnce(&Self),
+    ) -> Vec<Heard>
+    where
+        C: AccountConnection + R2D2Connection + 'static,
+    {
         let load = Self::default();
         thread::scope(|scope| {
-            let threads: Vec<_> =
-                managers.iter().map(|users| scope.spawn(|| load.create_people(users))).collect();
+            let load = &load;
+            let create = |thread| scope.spawn(move || load.create_people(&|| manager_of(thread)));
+            let threads: Vec<_> = (0..threads).map(create).collect();
             {
                 // Also if this panics the threads must end.
                 let _stop = Stop(&load.stop);
-                meanwhile(&load);
+                meanwhile(load);
             }
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         })
@@ -72,7 +85,7 @@ impl Load {
         self.undetermined.load(Ordering::Relaxed)
     }
 
-    fn create_people<C>(&self, users: &UserManager<C>) -> Vec<Heard>
+    fn create_people<C>(&self, manager: &dyn Fn() -> UserManager<C>) -> Vec<Heard>
     where
         C: AccountConnection + R2D2Connection + 'static,
     {
@@ -80,7 +93,7 @@ impl Load {
         while !self.stop.load(Ordering::Relaxed) {
             let number = self.begun.fetch_add(1, Ordering::Relaxed);
             let id = UserId::new();
-            let answer = users.create_user(person(number).with_id(id));
+            let answer = manager().create_user(person(number).with_id(id));
             let counter = if answer.is_ok() { &self.created } else { &self.failed };
             counter.fetch_add(1, Ordering::Relaxed);
             if answer.as_ref().is_err_and(Error::is_undetermined) {

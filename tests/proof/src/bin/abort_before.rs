@@ -1,7 +1,11 @@
-//! A client that dies: it aborts just before it sends a statement, counted from 0.
+//! A client that dies: it aborts just before it sends a statement, counted from 0, or, with the
+//! number of all statements, after the last one before it tells anybody.
 //!
 //! `abort_before STATEMENT ENGINE URL ACT NAME`, with an act of [`diesel_accounts_proof::acts`]. It
 //! ends as usual if there are not so many statements.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use diesel::{MysqlConnection, PgConnection, SqliteConnection};
 use diesel_accounts::UserManager;
@@ -25,13 +29,16 @@ fn main() {
 
 fn run<C: ProofConnection>(statement: u32, url: &str, act: Act, name: &str) {
     let pool = pool_at::<C>(url, 1);
-    let mut next = 0;
+    let sent = Arc::new(AtomicU32::new(0));
+    let counter = sent.clone();
     before_each_statement(&mut *pool.get().unwrap(), move |_| {
-        if next == statement {
+        if counter.fetch_add(1, Ordering::Relaxed) == statement {
             std::process::abort();
         }
-        next += 1;
     });
     let users = UserManager::with_policy(pool.clone(), policy().build().unwrap());
     act.run(&users, &pool, name);
+    if sent.load(Ordering::Relaxed) == statement {
+        std::process::abort();
+    }
 }

@@ -4,12 +4,11 @@ use diesel::connection::SimpleConnection;
 use diesel::{MysqlConnection, PgConnection, SqliteConnection};
 use diesel_accounts::{Engine, Error, UserManager};
 use diesel_accounts_proof::database::{Database, policy, pool_at};
+use diesel_accounts_proof::host::{host_rows, in_transaction, insert_host_row, make_host_table};
 use diesel_accounts_proof::servers::Server;
 use diesel_accounts_proof::workload::Connection;
 
-use crate::support::{
-    assert_matches, count_of, host_rows, in_transaction, insert_host_row, make_host_table, person,
-};
+use crate::support::{assert_matches, count_of, person};
 
 #[test]
 fn a_postgres_without_room_creates_nothing_until_there_is_room() {

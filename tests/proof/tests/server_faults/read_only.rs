@@ -7,13 +7,12 @@ use diesel_accounts::diesel::result::DatabaseErrorKind;
 use diesel_accounts::diesel::result::Error as DieselError;
 use diesel_accounts::{Engine, Error, UserManager};
 use diesel_accounts_proof::database::{Database, ProofConnection, policy, pool_at};
+use diesel_accounts_proof::host::{host_rows, in_transaction, insert_host_row, make_host_table};
 use diesel_accounts_proof::servers::Server;
 use diesel_accounts_proof::wait::wait_until;
 use diesel_accounts_proof::workload::Connection;
 
-use crate::support::{
-    assert_matches, count_of, host_rows, in_transaction, insert_host_row, make_host_table, person,
-};
+use crate::support::{assert_matches, count_of, person};
 
 #[test]
 fn a_postgres_that_is_read_only_creates_nothing_until_it_is_not() {

@@ -11,12 +11,11 @@ use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
 use diesel_accounts::{Accounts, Creation, Error};
 use diesel_accounts_proof::database::{Database, ProofConnection, policy};
+use diesel_accounts_proof::host::{host_rows, in_transaction, insert_host_row, make_host_table};
 use diesel_accounts_proof::statements::before_each_statement;
 use diesel_accounts_proof::wait::wait_until;
 
-use crate::support::{
-    assert_matches, count_of, host_rows, in_transaction, insert_host_row, make_host_table, person,
-};
+use crate::support::{assert_matches, count_of, person};
 
 #[test]
 fn a_lock_of_another_process_is_busy_and_nothing_is_created() {

@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use diesel::MysqlConnection;
 use diesel::r2d2::{ConnectionManager, NopErrorHandler, Pool};
-use diesel::result::Error::RollbackTransaction;
 use diesel_accounts::{Accounts, Creation, Engine, Error, Policy, UserManager};
 use diesel_accounts_proof::database::{Database, policy};
+use diesel_accounts_proof::host::{
+    host_rows, in_transaction, insert_host_row, make_host_table, run_again,
+};
 use diesel_accounts_proof::servers::Server;
 use diesel_accounts_proof::wait::wait_until;
 use diesel_accounts_proof::workload::Connection;
 
 use crate::support::{
-    assert_matches, count_of, host_rows, in_transaction, insert_host_row, make_host_table,
-    on_each_engine, on_each_server, person, run_again, session_name,
+    assert_matches, count_of, on_each_engine, on_each_server, person, session_name,
+    while_alice_is_held,
 };
 
 on_each_engine!(a_lock_that_takes_too_long_ends_the_transaction_and_no_creation_of_its_own);
@@ -24,18 +26,6 @@ on_each_server!(
     a_lent_session_that_was_idle_for_too_long_leaves_it_undetermined,
     a_transaction_that_was_idle_for_too_long_must_be_run_again,
 );
-
-/// Has another transaction hold the name of `alice`, does something, and lets go.
-fn while_alice_is_held<C: Connection>(database: &Database<C>, act: impl FnOnce()) {
-    let users = database.users(1);
-    let alice = users.prepare(person("alice")).unwrap();
-    let let_go = database.connect().transaction::<(), Error, _>(|holder| {
-        assert!(users.on(holder).create_user(&alice)?.is_created());
-        act();
-        Err(RollbackTransaction.into())
-    });
-    assert!(let_go.is_err());
-}
 
 fn a_lock_that_takes_too_long_ends_the_transaction_and_no_creation_of_its_own<C: Connection>() {
     lock_takes_too_long(&Database::<C>::new());
