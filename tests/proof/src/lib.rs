@@ -13,6 +13,7 @@
 pub mod acts;
 pub mod address;
 pub mod checker;
+pub mod clusters;
 pub mod database;
 pub mod history;
 pub mod host;

@@ -22,7 +22,7 @@ pub struct Server {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Kind {
+pub(crate) enum Kind {
     Mariadb,
     Postgres,
 }
@@ -93,25 +93,39 @@ impl Server {
     }
 
     fn start(kind: Kind, settings: &[&str]) -> Self {
-        let folder = tempfile::Builder::new().prefix("accounts-server").tempdir_in("/tmp").unwrap();
-        give_away(folder.path());
+        let folder = server_folder();
         initialise(kind, folder.path());
+        let settings = settings.iter().map(ToString::to_string).collect();
+        let server = Self::run(kind, folder, settings);
+        server.make_database();
+        server
+    }
+
+    /// On data that are there.
+    pub(crate) fn run(kind: Kind, folder: TempDir, settings: Vec<String>) -> Self {
         let port = free_port();
-        let settings: Vec<_> = settings.iter().map(ToString::to_string).collect();
         let process = spawn(kind, folder.path(), port, &settings);
         let mut server = Self { kind, folder, port, settings, process };
         server.wait_until_it_answers();
-        match kind {
+        server
+    }
+
+    /// Takes away a setting that was for the first start only.
+    pub(crate) fn forget_setting(&mut self, setting: &str) {
+        self.settings.retain(|known| known != setting);
+    }
+
+    pub(crate) fn make_database(&self) {
+        match self.kind {
             Kind::Mariadb => {
-                let mut conn = MysqlConnection::establish(&server.url_of("mysql")).unwrap();
+                let mut conn = MysqlConnection::establish(&self.url_of("mysql")).unwrap();
                 conn.batch_execute("CREATE DATABASE accounts").unwrap();
             }
             Kind::Postgres => {
-                let mut conn = PgConnection::establish(&server.url_of("postgres")).unwrap();
+                let mut conn = PgConnection::establish(&self.url_of("postgres")).unwrap();
                 conn.batch_execute("CREATE DATABASE accounts").unwrap();
             }
         }
-        server
     }
 
     fn wait_until_it_answers(&mut self) {
@@ -154,7 +168,14 @@ pub fn postgres_program(name: &str) -> PathBuf {
     versions.pop().unwrap_or_else(|| panic!("PostgreSQL has a program {name}"))
 }
 
-fn initialise(kind: Kind, folder: &Path) {
+/// A folder of the servers' user, with a short path: that of a socket has at most 107 characters.
+pub(crate) fn server_folder() -> TempDir {
+    let folder = tempfile::Builder::new().prefix("accounts-server").tempdir_in("/tmp").unwrap();
+    give_away(folder.path());
+    folder
+}
+
+pub(crate) fn initialise(kind: Kind, folder: &Path) {
     let data = folder.join("data").display().to_string();
     let mut command = match kind {
         Kind::Mariadb => {
