@@ -117,26 +117,36 @@ fn one_of_all_nodes_creates_and_all_others_recognise(cluster: &Cluster) {
 fn hosts_on_all_nodes_create_together_and_get_through(cluster: &Cluster) {
     let rounds = 50;
     let (together, created, reruns) = (Barrier::new(3), AtomicUsize::new(0), AtomicUsize::new(0));
+    let refused_commits = AtomicUsize::new(0);
     thread::scope(|scope| {
         for node in 0..3 {
             let (together, created, reruns) = (&together, &created, &reruns);
+            let refused_commits = &refused_commits;
             scope.spawn(move || {
                 let users = cluster.users(node, 1);
                 let mut conn = MysqlConnection::establish(&cluster.urls[node]).unwrap();
                 for round in 0..rounds {
                     let prepared = users.prepare(person(&format!("h{round}"))).unwrap();
                     together.wait();
+                    let mut commits = 0;
                     let (creation, runs) = run_again(&mut conn, "REPEATABLE READ", |conn| {
                         insert_host_row(conn)?;
-                        users.on(conn).create_user(&prepared)
+                        let creation = users.on(conn).create_user(&prepared)?;
+                        commits += 1;
+                        Ok(creation)
                     });
+                    refused_commits.fetch_add(commits - 1, Ordering::Relaxed);
                     created.fetch_add(usize::from(creation.is_created()), Ordering::Relaxed);
                     reruns.fetch_add(usize::try_from(runs).unwrap(), Ordering::Relaxed);
                 }
             });
         }
     });
-    println!("hosts: {reruns:?} reruns of {} transactions", 3 * rounds);
+    println!(
+        "hosts: {reruns:?} reruns of {} transactions, {refused_commits:?} for a refused commit",
+        3 * rounds
+    );
+    assert!(refused_commits.into_inner() > 0, "no host heard of it at its commit");
     assert_eq!(created.into_inner(), rounds);
     for node in 0..3 {
         cluster.wait_for_rows(node, "host_rows", i64::try_from(3 * rounds).unwrap());

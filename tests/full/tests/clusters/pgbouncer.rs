@@ -1,8 +1,8 @@
 //! PgBouncer in transaction mode: each transaction gets one of few sessions.
 
-use std::error::Error as _;
-use std::sync::Barrier;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -116,24 +116,25 @@ fn pgbouncer_fails_those_who_cache_statements_before_it_knows_of_them() {
         .build(ConnectionManager::<PgConnection>::new(pooler.url()))
         .unwrap();
     let users = UserManager::with_policy(pool, policy().build().unwrap());
-    let failures = AtomicI64::new(0);
+    let (failures, texts) = (AtomicI64::new(0), Mutex::new(BTreeSet::new()));
     thread::scope(|scope| {
         for thread in 0..THREADS {
-            let (users, failures) = (&users, &failures);
+            let (users, failures, texts) = (&users, &failures, &texts);
             scope.spawn(move || {
                 for round in 0..ROUNDS {
                     let answer = users.create_user(person(&format!("c{round}_{thread}")));
-                    if let Err(error) = answer {
-                        println!("{error}: {:?}", error.source());
-                        failures.fetch_add(1, RELAXED);
+                    if let Err(Error::NotCreated(failure)) = &answer {
+                        texts.lock().unwrap().insert(failure.diesel_error().to_string());
                     }
+                    failures.fetch_add(i64::from(answer.is_err()), RELAXED);
                 }
             });
         }
     });
-    let rows = PgConnection::establish(&server.url()).unwrap().numbers(PEOPLE).unwrap();
-    println!("{failures:?} of {} failed, {rows:?} are there", THREADS * ROUNDS);
+    let there = PgConnection::establish(&server.url()).unwrap().numbers(PEOPLE).unwrap();
+    println!("{failures:?} of {} failed, {there:?} are there: {texts:#?}", THREADS * ROUNDS);
     assert!(failures.into_inner() > 0);
+    assert!(texts.lock().unwrap().iter().any(|text| text.contains("prepared statement")));
 }
 
 /// As many connections as there are threads, and none has a cache of statements.
