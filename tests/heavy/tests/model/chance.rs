@@ -13,21 +13,102 @@ use crate::operation::{
     Newcomer, Operation, PASSWORDS, Rules, Scope, Step, Visitor, Wanted,
 };
 
-pub(crate) fn steps() -> impl Strategy<Value = Step> {
+/// Everything, among few people.
+pub(crate) fn steps() -> BoxedStrategy<Step> {
+    prop_oneof![
+        10 => operations().prop_map(Step::Pooled),
+        5 => operations().prop_map(Step::Lent),
+        2 => (any::<bool>(), vec(operations(), 1..5))
+            .prop_map(|(commit, operations)| Step::InTransaction { commit, operations }),
+        3 => time(),
+    ]
+    .boxed()
+}
+
+/// Sign-ins to one account, mostly with a wrong password, and what bears upon them.
+pub(crate) fn attempts() -> BoxedStrategy<Step> {
+    let ann = Label::Given(0);
+    let rules =
+        |hashing| Rules { refuses_duplicates: false, insists_on_verified_email: false, hashing };
+    let scopes = || {
+        let hashing = prop_oneof![
+            15 => Just(HashingRule::Cheap),
+            1 => Just(HashingRule::Dearer),
+            1 => Just(HashingRule::Peppered),
+        ];
+        hashing.prop_map(move |hashing| Scope { realm: 0, rules: rules(hashing) })
+    };
+    let logins = || select(vec!["ann", "Ann", "ann@example.org"]).prop_map(str::to_owned);
+    let passwords =
+        || prop_oneof![1 => Just(PASSWORDS[0]), 4 => Just(PASSWORDS[1])].prop_map(str::to_owned);
+    let slots = || 0..1_u8;
+    let visitors =
+        || {
+            (option::of(0..2_u8), option::weighted(0.4, slots()))
+                .prop_map(|(client, device)| Visitor { client, device, keep: 0 })
+        };
+    let applicants = option::of(Just("ann@example.org".to_owned())).prop_map(|email| Applicant {
+        username: Some("ann".to_owned()),
+        email,
+        password: Some(PASSWORDS[0].to_owned()),
+    });
+    let operations = prop_oneof![
+        4 => (scopes(), applicants)
+            .prop_map(move |(scope, applicant)| Operation::Create { scope, label: ann, applicant }),
+        12 => (scopes(), visitors(), logins(), passwords()).prop_map(
+            |(scope, visitor, login, password)| {
+                Operation::SignIn { scope, visitor, login, password }
+            }
+        ),
+        2 => (scopes(), visitors(), logins(), slots()).prop_map(
+            |(scope, visitor, login, slot)| Operation::BeginSignIn { scope, visitor, login, slot }
+        ),
+        2 => (scopes(), visitors(), Just(PASSWORDS[0].to_owned()), slots()).prop_map(
+            |(scope, visitor, password, slot)| {
+                Operation::FinishSignIn { scope, visitor, password, slot }
+            }
+        ),
+        1 => (scopes(), visitors(), passwords(), passwords()).prop_map(
+            move |(scope, visitor, current, new)| {
+                Operation::ChangePassword { scope, visitor, label: ann, current, new }
+            }
+        ),
+        1 => (scopes(), visitors(), passwords(), slots()).prop_map(
+            move |(scope, visitor, new, slot)| {
+                Operation::BeginChange { scope, visitor, label: ann, new, slot }
+            }
+        ),
+        1 => (scopes(), Just(PASSWORDS[0].to_owned()), slots()).prop_map(
+            |(scope, current, slot)| Operation::FinishChange { scope, current, slot }
+        ),
+        4 => scopes().prop_map(move |scope| Operation::FailedAttempts { scope, label: ann }),
+        1 => (scopes(), prop_oneof![changes(), Just(Change::DemandAnother)])
+            .prop_map(move |(scope, change)| Operation::Change { scope, label: ann, change }),
+        1 => (scopes(), Just(PASSWORDS[0].to_owned())).prop_map(
+            move |(scope, password)| Operation::SetPassword { scope, label: ann, password }
+        ),
+        1 => (scopes(), any::<bool>()).prop_map(move |(scope, check)| match check {
+            true => Operation::CheckSession { scope, label: ann, slot: 0 },
+            false => Operation::RememberSession { scope, label: ann, slot: 0 },
+        }),
+    ]
+    .boxed();
+    prop_oneof![
+        8 => operations.clone().prop_map(Step::Pooled),
+        4 => operations.prop_map(Step::Lent),
+        5 => time(),
+    ]
+    .boxed()
+}
+
+fn time() -> BoxedStrategy<Step> {
     let seconds = prop_oneof![
         4 => select(vec![1, 5, 10, 20, 40, 61]),
         1 => select(vec![-61, -5, 3_600, 100_000, 172_800, 200_000]),
     ];
     let times =
         prop_oneof![2 => 0..2_i64, 8 => seconds.prop_map(|seconds: i64| seconds * 1_000_000)];
-    prop_oneof![
-        10 => operations().prop_map(Step::Pooled),
-        5 => operations().prop_map(Step::Lent),
-        2 => (any::<bool>(), vec(operations(), 1..5))
-            .prop_map(|(commit, operations)| Step::InTransaction { commit, operations }),
-        3 => (times, 1..4_u32)
-            .prop_map(|(micros, portion)| Step::TimePasses { micros, portion }),
-    ]
+    (times, 1..4_u32).prop_map(|(micros, portion)| Step::TimePasses { micros, portion }).boxed()
 }
 
 fn operations() -> BoxedStrategy<Operation> {
@@ -53,7 +134,7 @@ fn creations() -> BoxedStrategy<Operation> {
         ),
         3 => (scopes(), slots())
             .prop_map(|(scope, slot)| Operation::CreatePrepared { scope, slot }),
-        2 => (scopes(), vec(newcomers(), 0..5))
+        3 => (scopes(), vec(newcomers(), 0..5))
             .prop_map(|(scope, newcomers)| Operation::Import { scope, newcomers }),
     ]
     .boxed()
@@ -147,6 +228,7 @@ fn changes() -> impl Strategy<Value = Change> {
         Change::Disable,
         Change::Enable,
         Change::Enable,
+        Change::Reserve,
         Change::Reserve,
         Change::Delete,
         Change::RemovePassword,

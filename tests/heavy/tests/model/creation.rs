@@ -156,8 +156,8 @@ impl State {
             self.made += 1;
             Who::Made(self.made)
         });
-        if let Some(label) = label {
-            self.labels.insert(label, who);
+        if let Some(Label::Fresh(number)) = label {
+            self.fresh.insert(number, who);
         }
         who
     }

@@ -20,6 +20,7 @@ mod creation;
 mod library;
 mod operation;
 mod perform;
+mod reach;
 mod reference;
 #[path = "../support/servers.rs"]
 mod servers;
@@ -34,17 +35,17 @@ use self::stage::EngineConnection;
 
 #[test]
 fn each_answer_and_the_tables_are_those_of_a_model_on_mysql() {
-    play::<MysqlConnection>("mysql", 100);
+    play::<MysqlConnection>("mysql", 200);
 }
 
 #[test]
 fn each_answer_and_the_tables_are_those_of_a_model_on_postgres() {
-    play::<PgConnection>("postgres", 100);
+    play::<PgConnection>("postgres", 150);
 }
 
 #[test]
 fn each_answer_and_the_tables_are_those_of_a_model_on_sqlite() {
-    play::<SqliteConnection>("sqlite", 200);
+    play::<SqliteConnection>("sqlite", 400);
 }
 
 fn play<C: EngineConnection>(engine: &str, histories: u32) {

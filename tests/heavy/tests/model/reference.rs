@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use diesel_accounts::{Field, UserState};
 use proptest::prelude::*;
+use proptest::sample::select;
 use proptest_state_machine::ReferenceStateMachine;
 
 use crate::accounts::{Account, Accounts};
 use crate::answer::{Answer, Failure, Who};
 use crate::attempts::{Attempts, MOST_FAILURES, OF_ACCOUNT, Origin, SECOND, Subject};
-use crate::chance::steps;
+use crate::chance::{attempts, steps};
 use crate::creation::Prepared;
 use crate::operation::{Change, Label, NO_PASSWORD, Name, Operation, Scope, Step, Wanted};
 use crate::sign_in::{Attempt, Device};
@@ -19,8 +20,9 @@ use crate::sign_in::{Attempt, Device};
 pub(crate) struct State {
     pub(crate) now: i64,
     pub(crate) tables: Tables,
-    /// Whom the labels name.
-    pub(crate) labels: BTreeMap<Label, Who>,
+    focus: Focus,
+    /// Whom the labels of fresh ids name.
+    pub(crate) fresh: BTreeMap<u8, Who>,
     pub(crate) made: u32,
     pub(crate) prepared: BTreeMap<u8, Prepared>,
     pub(crate) devices: BTreeMap<u8, Device>,
@@ -40,6 +42,14 @@ pub(crate) struct Tables {
     pub(crate) attempts: Attempts,
 }
 
+/// What a history is about.
+#[derive(Clone, Copy, Debug)]
+enum Focus {
+    Everything,
+    /// One account, and all that is done with its password.
+    Attempts,
+}
+
 /// When every history begins.
 pub(crate) const BEGINNING: i64 = 1_800_000_000 * SECOND;
 
@@ -51,11 +61,14 @@ impl ReferenceStateMachine for Reference {
     type Transition = Step;
 
     fn init_state() -> BoxedStrategy<State> {
-        Just(State::new()).boxed()
+        select(vec![Focus::Everything, Focus::Attempts]).prop_map(State::new).boxed()
     }
 
-    fn transitions(_: &State) -> BoxedStrategy<Step> {
-        steps().boxed()
+    fn transitions(state: &State) -> BoxedStrategy<Step> {
+        match state.focus {
+            Focus::Everything => steps(),
+            Focus::Attempts => attempts(),
+        }
     }
 
     fn apply(mut state: State, step: &Step) -> State {
@@ -83,12 +96,12 @@ impl ReferenceStateMachine for Reference {
 }
 
 impl State {
-    fn new() -> Self {
-        let given = (0..=u8::MAX).map(|number| (Label::Given(number), Who::Given(number)));
+    fn new(focus: Focus) -> Self {
         Self {
             now: BEGINNING,
             tables: Tables::default(),
-            labels: given.collect(),
+            focus,
+            fresh: BTreeMap::new(),
             made: 0,
             prepared: BTreeMap::new(),
             devices: BTreeMap::new(),
@@ -276,7 +289,10 @@ impl State {
     }
 
     pub(crate) fn who(&self, label: Label) -> Option<Who> {
-        self.labels.get(&label).copied()
+        match label {
+            Label::Given(number) => Some(Who::Given(number)),
+            Label::Fresh(number) => self.fresh.get(&number).copied(),
+        }
     }
 
     pub(crate) fn refuse_transaction(&self) -> Result<(), Failure> {
