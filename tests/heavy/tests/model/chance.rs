@@ -106,8 +106,7 @@ fn time() -> BoxedStrategy<Step> {
         4 => select(vec![1, 5, 10, 20, 40, 61]),
         1 => select(vec![-61, -5, 3_600, 100_000, 172_800, 200_000]),
     ];
-    let times =
-        prop_oneof![2 => 0..2_i64, 8 => seconds.prop_map(|seconds: i64| seconds * 1_000_000)];
+    let times = prop_oneof![2 => 0..2_i64, 8 => (seconds, 0..2_i64).prop_map(|(seconds, less)| seconds * 1_000_000 - less)];
     (times, 1..4_u32).prop_map(|(micros, portion)| Step::TimePasses { micros, portion }).boxed()
 }
 

@@ -14,7 +14,7 @@ use crate::reference::Reference;
 fn histories_come_upon_every_answer() {
     let mut runner = TestRunner::deterministic();
     let mut met = BTreeSet::new();
-    for _ in 0..250 {
+    for _ in 0..500 {
         let histories = Reference::sequential_strategy(1..60);
         let (mut state, steps, _) = histories.new_tree(&mut runner).unwrap().current();
         for step in steps {
