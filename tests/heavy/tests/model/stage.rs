@@ -16,7 +16,7 @@ use diesel_accounts::{
 use crate::attempts::{MOST_FAILURES, OF_ACCOUNT, OF_CLIENT};
 use crate::operation::{HashingRule, Rules};
 use crate::reference::BEGINNING;
-use crate::servers::{fresh_mysql_database, fresh_postgres_schema};
+use crate::servers::{fresh_mysql_database, fresh_postgres_schema, unique_name};
 use crate::sign_in::RECORDED_EVERY;
 use crate::tables::ReadTables;
 
@@ -32,16 +32,20 @@ pub(crate) struct Stage<C: R2D2Connection + 'static> {
     pub(crate) pool: Pool<ConnectionManager<C>>,
     pub(crate) clock: TestClock,
     users: Vec<(Rules, UserManager<C>)>,
+    /// Keeps a database in memory alive: a panic makes the pool throw its connection away, and the
+    /// history is played again to be shrunk.
+    _keeper: C,
 }
 
 impl<C: EngineConnection> Stage<C> {
     fn new(url: &str) -> Self {
+        let keeper = C::establish(url).unwrap();
         let pool = Pool::builder().max_size(1).build(ConnectionManager::new(url)).unwrap();
         let clock = TestClock::default();
         let manager = |rules| UserManager::with_policy(pool.clone(), policy(rules, &clock));
         let users: Vec<_> = all_rules().map(|rules| (rules, manager(rules))).collect();
         users[0].1.migrate().unwrap();
-        Self { pool, users, clock }
+        Self { pool, users, clock, _keeper: keeper }
     }
 
     pub(crate) fn users(&self, rules: Rules) -> &UserManager<C> {
@@ -71,7 +75,7 @@ macro_rules! stage {
 }
 stage!(MysqlConnection, fresh_mysql_database());
 stage!(PgConnection, fresh_postgres_schema());
-stage!(SqliteConnection, ":memory:");
+stage!(SqliteConnection, format!("file:{}?mode=memory&cache=shared", unique_name()));
 
 /// A clock that the history moves.
 #[derive(Clone, Debug, Default)]
