@@ -26,6 +26,10 @@ pub(crate) struct Account {
     pub(crate) must_change_password: bool,
 }
 
+/// What a session or a device of an account holds for: when the account was made, and its session
+/// generation.
+pub(crate) type Since = (i64, i64);
+
 /// A password, and in which form the hash of it is stored.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Secret {
@@ -161,6 +165,10 @@ impl Account {
             last_sign_in_at: self.last_sign_in_at,
             must_change_password: self.must_change_password,
         }
+    }
+
+    pub(crate) fn since(&self) -> Since {
+        (self.created_at, self.session_generation)
     }
 
     pub(crate) fn set_password(&mut self, password: Option<Secret>, now: i64) {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest_state_machine::ReferenceStateMachine;
 
-use crate::accounts::{Account, Accounts};
+use crate::accounts::{Account, Accounts, Since};
 use crate::answer::{Answer, Failure, Who};
 use crate::attempts::{Attempts, MOST_FAILURES, OF_ACCOUNT, Origin, SECOND, Subject};
 use crate::chance::{attempts, steps};
@@ -29,7 +29,7 @@ pub(crate) struct State {
     pub(crate) devices_made: u32,
     sign_ins: BTreeMap<u8, Attempt>,
     changes: BTreeMap<u8, (Attempt, String)>,
-    sessions: BTreeMap<u8, (u8, Who, i64)>,
+    sessions: BTreeMap<u8, (u8, Who, Since)>,
     in_transaction: bool,
     /// What the last step was answered, operation by operation.
     pub(crate) answers: Vec<Answer>,
@@ -222,6 +222,7 @@ impl State {
             // A reserved account can be deleted too.
             if accounts.rows.get(&who).is_some_and(|account| account.realm == scope.realm) {
                 accounts.rows.remove(&who);
+                attempts.forget(who);
                 return Answer::Done;
             }
         }
@@ -232,7 +233,10 @@ impl State {
         match change {
             Change::Disable => account.set_state(UserState::Disabled, now),
             Change::Enable => account.set_state(UserState::Active, now),
-            Change::Reserve => account.reserve(now),
+            Change::Reserve => {
+                account.reserve(now);
+                attempts.forget(who);
+            }
             Change::Delete => unreachable!("whoever is found was deleted above"),
             Change::RemovePassword => {
                 account.set_password(None, now);
@@ -278,10 +282,10 @@ impl State {
     }
 
     /// What the hash in a session stands for.
-    fn session(&self, scope: Scope, label: Label) -> Result<(u8, Who, i64), Failure> {
+    fn session(&self, scope: Scope, label: Label) -> Result<(u8, Who, Since), Failure> {
         let who = self.who(label).ok_or(Failure::NotFound)?;
         let account = self.account(scope, who).ok_or(Failure::NotFound)?;
-        Ok((account.realm, who, account.session_generation))
+        Ok((account.realm, who, account.since()))
     }
 
     fn account(&self, scope: Scope, who: Who) -> Option<&Account> {

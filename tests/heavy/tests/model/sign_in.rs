@@ -2,7 +2,7 @@
 
 use diesel_accounts::{Demand, Field, RefusalReason, UserState};
 
-use crate::accounts::{Account, Form, Secret, key_of};
+use crate::accounts::{Account, Form, Secret, Since, key_of};
 use crate::answer::{Answer, Failure, Who};
 use crate::attempts::{Admission, Origin, SECOND, Subject};
 use crate::operation::{HashingRule, NO_PASSWORD, Name, Rules, Scope, Visitor};
@@ -24,7 +24,7 @@ pub(crate) struct Device {
     number: u32,
     realm: u8,
     who: Who,
-    generation: i64,
+    of: Since,
 }
 
 /// A sign-in is written down if the last one that was is as old as this.
@@ -95,8 +95,7 @@ impl State {
                 self.devices_made
             }
         };
-        let generation = found.session_generation;
-        let device = Device { number, realm: found.realm, who, generation };
+        let device = Device { number, realm: found.realm, who, of: found.since() };
         self.devices.insert(visitor.keep, device);
         Answer::Accepted { person: found.person(who), demands: demands(found) }
     }
@@ -161,9 +160,7 @@ impl State {
     ) -> Attempt {
         let presented = visitor.device.and_then(|slot| self.devices.get(&slot));
         let known = presented.zip(found.as_ref()).filter(|(device, (who, account))| {
-            device.who == *who
-                && device.realm == account.realm
-                && device.generation == account.session_generation
+            device.who == *who && device.realm == account.realm && device.of == account.since()
         });
         let origin = match known {
             Some((device, _)) => Origin::Device(device.number),
