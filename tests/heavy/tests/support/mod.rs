@@ -2,7 +2,6 @@
 
 use std::marker::PhantomData;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +17,10 @@ use diesel_accounts::{
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncMysqlConnection, AsyncPgConnection};
+
+mod servers;
+
+use self::servers::{fresh_mysql_database, fresh_postgres_schema, unique_name};
 
 pub(crate) type MysqlHost = AsyncConnectionWrapper<AsyncMysqlConnection>;
 pub(crate) type PostgresHost = AsyncConnectionWrapper<AsyncPgConnection>;
@@ -158,14 +161,7 @@ impl HostConnection for MysqlHost {
 
     /// The parameter for the socket has another name in each client.
     fn fresh_database() -> (String, String) {
-        let url = server_url("ACCOUNTS_TEST_MYSQL_URL");
-        let name = unique_name();
-        MysqlConnection::establish(&url)
-            .unwrap()
-            .batch_execute(&format!("CREATE DATABASE {name}"))
-            .unwrap();
-        let (server, rest) = url.split_once("/accounts?").expect("the database is `accounts`");
-        let plain = format!("{server}/{name}?{rest}");
+        let plain = fresh_mysql_database();
         (plain.replace("unix_socket=", "socket="), plain)
     }
 }
@@ -197,13 +193,7 @@ impl HostConnection for PostgresHost {
     const LIMIT_LOCK_WAITS: &'static str = "SET lock_timeout = '20ms'";
 
     fn fresh_database() -> (String, String) {
-        let url = server_url("ACCOUNTS_TEST_POSTGRES_URL");
-        let name = unique_name();
-        PgConnection::establish(&url)
-            .unwrap()
-            .batch_execute(&format!("CREATE SCHEMA {name}"))
-            .unwrap();
-        let url = format!("{url}?options=-csearch_path%3D{name}");
+        let url = fresh_postgres_schema();
         (url.clone(), url)
     }
 }
@@ -281,17 +271,6 @@ pub(crate) fn cheap_policy() -> PolicyBuilder {
 
 pub(crate) fn new_user(name: &str) -> NewUser {
     NewUser::new(name, format!("{name}@example.org"), "correct horse")
-}
-
-fn server_url(variable: &str) -> String {
-    std::env::var(variable).unwrap_or_else(|_| {
-        panic!("{variable} is not set: run this as `scripts/with-servers cargo test ...`")
-    })
-}
-
-fn unique_name() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("h{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Asserts that a value matches a pattern, and gives what it binds.
