@@ -25,9 +25,7 @@ impl<C: WorkloadConnection> Faults<'_, '_, C> {
     pub(super) fn run(mut self, is_over: &AtomicBool) {
         let (settings, recorder) = (&self.manager.settings, self.manager.recorder);
         let began = recorder.now();
-        if settings.is_exposed
-            && let Some(proxy) = &self.manager.proxy
-        {
+        if let Some(proxy) = &self.manager.proxy {
             while !is_over.load(Ordering::Relaxed) {
                 match self.chance.u8(0..10) {
                     0..6 => self.disturb(proxy),
