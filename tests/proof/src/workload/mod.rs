@@ -42,7 +42,7 @@ pub struct Plan {
     pub victim: PathBuf,
 }
 
-/// Carries out a plan on a database of its own, and tells after each call how many there were.
+/// Carries out a plan on a database of its own, and tells how many calls were made, whenever some more were.
 #[must_use]
 pub fn run<C: WorkloadConnection>(plan: &Plan, progress: &(dyn Fn(u64) + Sync)) -> History {
     let database = Database::<C>::new();
@@ -133,8 +133,8 @@ impl<C: WorkloadConnection> Phase<'_, C> {
     fn work(&self, mut worker: Worker<'_, '_, C>) {
         while self.done.load(Ordering::Relaxed) < self.until {
             let calls = worker.step();
-            let done = self.done.fetch_add(calls, Ordering::Relaxed) + calls;
-            (self.progress)(done);
+            self.done.fetch_add(calls, Ordering::Relaxed);
+            (self.progress)(calls);
         }
     }
 
