@@ -22,7 +22,8 @@ impl Counts {
         let births = births(history);
         for call in &history.calls {
             counts.add("operations", 1);
-            counts.add("operations that a fault touched", u64::from(was_met(history, call)));
+            counts.add("operations that a fault may have met", u64::from(was_met(history, call)));
+            counts.add("operations that failed", u64::from(has_failed(call)));
             counts.add("races recovered", u64::from(lost_a_race(&births, call)));
             if let Answer::Transaction { end, .. } = &call.answer {
                 counts.add("host transactions", 1);
@@ -106,6 +107,15 @@ fn was_met(history: &History, call: &Call) -> bool {
             && fault.from <= call.answered
             && fault.to >= call.invoked
     })
+}
+
+/// Whether a call did not do what it was asked for, or nobody knows.
+fn has_failed(call: &Call) -> bool {
+    let failed = |answer: &Answer| {
+        matches!(answer, Answer::NotDone { .. } | Answer::Undetermined | Answer::Unknown { .. })
+    };
+    let is_open = matches!(call.answer, Answer::Transaction { end: End::Unknown, .. });
+    is_open || failed(call.library_answer())
 }
 
 /// When each account was being created.
