@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     pub(crate) seed: Option<u64>,
     pub(crate) is_afresh: bool,
     pub(crate) round: u64,
-    pub(crate) lanes: usize,
+    lanes: Option<usize>,
     pub(crate) folder: PathBuf,
     pub(crate) check: Option<PathBuf>,
 }
@@ -38,7 +38,7 @@ impl Arguments {
             seed: None,
             is_afresh: false,
             round: OPERATIONS_OF_A_ROUND,
-            lanes: LANES,
+            lanes: None,
             folder: verdict::folder(),
             check: None,
         };
@@ -50,16 +50,22 @@ impl Arguments {
                 Long("seed") => arguments.seed = Some(parser.value()?.parse()?),
                 Long("afresh") => arguments.is_afresh = true,
                 Long("round") => arguments.round = parser.value()?.parse()?,
-                Long("lanes") => arguments.lanes = parser.value()?.parse()?,
+                Long("lanes") => arguments.lanes = Some(parser.value()?.parse()?),
                 Long("folder") => arguments.folder = parser.value()?.into(),
                 Long("check") => arguments.check = Some(parser.value()?.into()),
                 other => return Err(other.unexpected()),
             }
         }
-        match arguments.round == 0 || arguments.lanes == 0 {
+        match arguments.round == 0 || arguments.lanes == Some(0) {
             true => Err("there is no round without calls, and none without a lane".into()),
             false => Ok(arguments),
         }
+    }
+
+    /// How many rounds are under way at the same time: so many that nothing but the processor sets
+    /// the pace, for most of a round is waiting.
+    pub(crate) fn lanes_on(&self, engine: &str) -> usize {
+        self.lanes.unwrap_or(if engine == "sqlite" { 8 } else { 4 })
     }
 }
 
@@ -73,5 +79,3 @@ fn engines(named: String) -> Result<Vec<String>, lexopt::Error> {
 
 const ENGINES: [&str; 3] = ["sqlite", "postgres", "mysql"];
 const OPERATIONS_OF_A_ROUND: u64 = 20_000;
-/// Most of a round is waiting: for locks, and for connections that were cut.
-const LANES: usize = 4;

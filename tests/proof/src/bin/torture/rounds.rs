@@ -46,7 +46,7 @@ impl<'a> Rounds<'a> {
         self.bar.set_position(done);
         self.bar.reset_eta();
         thread::scope(|scope| {
-            for _ in 0..self.arguments.lanes {
+            for _ in 0..self.arguments.lanes_on(self.engine) {
                 scope.spawn(|| self.lane());
             }
         });

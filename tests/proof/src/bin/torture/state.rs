@@ -1,6 +1,7 @@
 //! What was done so far, in a file.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,9 @@ pub(crate) struct State {
     engines: BTreeMap<String, Total>,
     #[serde(skip)]
     folder: PathBuf,
+    /// Held for as long as the program runs, so that two do not overwrite each other's totals.
+    #[serde(skip)]
+    _lock: Option<File>,
 }
 
 /// What was done on one engine.
@@ -36,17 +40,20 @@ impl State {
             format!("{}: {error}; --afresh begins anew", path.display())
         };
         std::fs::create_dir_all(&folder).map_err(|error| wrong(&error))?;
+        let lock = File::create(folder.join("torture.lock")).map_err(|error| wrong(&error))?;
+        lock.try_lock().map_err(|_| format!("{}: another run is at work", path.display()))?;
+        let lock = Some(lock);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) if !arguments.is_afresh => text,
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(wrong(&error)),
             _ => {
                 let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
-                return Ok(Self { seed, engines: BTreeMap::new(), folder });
+                return Ok(Self { seed, engines: BTreeMap::new(), folder, _lock: lock });
             }
         };
         let kept: Self = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
         match arguments.seed.is_none_or(|seed| seed == kept.seed) {
-            true => Ok(Self { folder, ..kept }),
+            true => Ok(Self { folder, _lock: lock, ..kept }),
             false => Err(wrong(&format!("what was done has the seed {}", kept.seed))),
         }
     }

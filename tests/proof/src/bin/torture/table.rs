@@ -27,5 +27,6 @@ fn speed(total: &Total) -> String {
     (1000 * total.counts.count("operations") / total.milliseconds.max(1)).to_string()
 }
 
-const FIRST: [&str; 3] = ["operations", "operations that a fault touched", "rounds"];
+const FIRST: [&str; 4] =
+    ["operations", "operations that a fault may have met", "operations that failed", "rounds"];
 const LAST: [&str; 1] = ["violations"];
