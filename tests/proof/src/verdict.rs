@@ -32,26 +32,20 @@ impl Verdict {
     }
 }
 
-/// Where the record of a run is written.
-#[must_use]
-pub fn path(engine: &str, seed: u64) -> PathBuf {
-    folder().join(format!("{engine}-{seed}.jsonl"))
-}
-
-/// The folder of all records: `target/proof`.
+/// The folder of records, unless another is asked for: `target/proof`.
 #[must_use]
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/proof")
 }
 
-/// Writes a record, reads it back, and judges what was read: whoever has only the file comes to the
-/// same verdict.
+/// Writes a record to a folder, reads it back, and judges what was read: whoever has only the file
+/// comes to the same verdict.
 ///
 /// # Errors
 ///
 /// When the file cannot be written or read.
-pub fn write_and_judge(history: &History) -> io::Result<(PathBuf, Verdict)> {
-    let path = path(&history.head.engine, history.head.seed);
+pub fn write_and_judge(history: &History, folder: &Path) -> io::Result<(PathBuf, Verdict)> {
+    let path = folder.join(format!("{}-{}.jsonl", history.head.engine, history.head.seed));
     history.write(&path)?;
     let verdict = Verdict::on(&History::read(&path)?);
     Ok((path, verdict))

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use diesel::{MysqlConnection, PgConnection, SqliteConnection};
-use diesel_accounts_proof::verdict::write_and_judge;
+use diesel_accounts_proof::verdict::{folder, write_and_judge};
 use diesel_accounts_proof::workload::{Connection, Plan, run};
 
 const OPERATIONS: u64 = 20_000;
@@ -33,7 +33,7 @@ fn no_promise_is_broken<C: Connection>() {
     println!("{:?}: ACCOUNTS_PROOF_SEED={seed}", C::ENGINE);
     let victim = PathBuf::from(env!("CARGO_BIN_EXE_torture"));
     let history = run::<C>(&Plan { seed, operations: OPERATIONS, victim }, &|_| {});
-    let (path, verdict) = write_and_judge(&history).unwrap();
+    let (path, verdict) = write_and_judge(&history, &folder()).unwrap();
     println!("{}", verdict.counts);
     for violation in verdict.violations.iter().take(10) {
         println!("VIOLATION: {violation}");

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::conduct::is_settling;
-use crate::history::{Answer, End, History, Operation, TakenReason, Way};
+use crate::history::{AccountId, Answer, Call, End, History, Moment, Operation, TakenReason, Way};
 
 /// How often what happened.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -19,8 +19,12 @@ impl Counts {
     pub fn of(history: &History) -> Self {
         let mut counts = Self::default();
         let mut undetermined = BTreeMap::new();
+        let births = births(history);
         for call in &history.calls {
             counts.add("operations", 1);
+            counts.add("operations that a fault may have met", u64::from(was_met(history, call)));
+            counts.add("operations that failed", u64::from(has_failed(call)));
+            counts.add("races recovered", u64::from(lost_a_race(&births, call)));
             if let Answer::Transaction { end, .. } = &call.answer {
                 counts.add("host transactions", 1);
                 if *end == End::Unknown {
@@ -92,6 +96,54 @@ impl Counts {
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0.iter().map(|(name, count)| (name.as_str(), *count))
     }
+}
+
+/// Whether a fault was at work on a call's connections while it ran. (Of faults that do not count
+/// how often they struck, nobody knows.)
+fn was_met(history: &History, call: &Call) -> bool {
+    history.faults.iter().any(|fault| {
+        fault.count > 0
+            && fault.manager.is_none_or(|manager| manager == call.manager)
+            && fault.from <= call.answered
+            && fault.to >= call.invoked
+    })
+}
+
+/// Whether a call did not do what it was asked for, or nobody knows.
+fn has_failed(call: &Call) -> bool {
+    let failed = |answer: &Answer| {
+        matches!(answer, Answer::NotDone { .. } | Answer::Undetermined | Answer::Unknown { .. })
+    };
+    let is_open = matches!(call.answer, Answer::Transaction { end: End::Unknown, .. });
+    is_open || failed(call.library_answer())
+}
+
+/// When each account was being created.
+fn births(history: &History) -> BTreeMap<AccountId, Vec<(Moment, Moment)>> {
+    let mut births = BTreeMap::<_, Vec<_>>::new();
+    for call in &history.calls {
+        if let (Operation::Create { id, .. }, Answer::Created) =
+            (&call.operation, call.library_answer())
+        {
+            births.entry(*id).or_default().push((call.invoked, call.answered));
+        }
+    }
+    births
+}
+
+/// Whether a creation was told of an account that another call created at the same time.
+fn lost_a_race(births: &BTreeMap<AccountId, Vec<(Moment, Moment)>>, call: &Call) -> bool {
+    let named = match call.library_answer() {
+        Answer::Existing { id, .. } => [Some(*id), None],
+        Answer::Taken { by_username, by_email, .. } => [*by_username, *by_email],
+        _ => return false,
+    };
+    named
+        .into_iter()
+        .flatten()
+        .filter_map(|id| births.get(&id))
+        .flatten()
+        .any(|(invoked, answered)| *invoked <= call.answered && *answered >= call.invoked)
 }
 
 impl fmt::Display for Counts {

@@ -1,6 +1,7 @@
 //! Faults, one after another, for as long as a phase lasts.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +15,28 @@ use crate::database::Database;
 use crate::history::Fault as Recorded;
 use crate::proxy::{Fault, Place, Proxy};
 
+/// Tells how far the load is. Faults come after so many calls, not after so much time: otherwise a
+/// busy machine would do little but faults, and a fast one hardly any.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace<'a> {
+    pub(super) done: &'a AtomicU64,
+    pub(super) is_over: &'a AtomicBool,
+}
+
+impl Pace<'_> {
+    pub(super) fn is_over(self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many more calls were made, or all were.
+    pub(super) fn wait(self, chance: &mut Rng, calls: Range<u64>) {
+        let until = self.done.load(Ordering::Relaxed) + chance.u64(calls);
+        while self.done.load(Ordering::Relaxed) < until && !self.is_over() {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
 /// Does harm to the connections of one manager.
 pub(super) struct Faults<'a, 'm, C: WorkloadConnection> {
     pub(super) database: &'m Database<C>,
@@ -22,20 +45,19 @@ pub(super) struct Faults<'a, 'm, C: WorkloadConnection> {
 }
 
 impl<C: WorkloadConnection> Faults<'_, '_, C> {
-    pub(super) fn run(mut self, is_over: &AtomicBool) {
+    pub(super) fn run(mut self, pace: Pace<'_>) {
         let (settings, recorder) = (&self.manager.settings, self.manager.recorder);
         let began = recorder.now();
-        if settings.is_exposed
-            && let Some(proxy) = &self.manager.proxy
-        {
-            while !is_over.load(Ordering::Relaxed) {
+        if let Some(proxy) = &self.manager.proxy {
+            let mut conn = self.database.connect();
+            while !pace.is_over() {
                 match self.chance.u8(0..10) {
                     0..6 => self.disturb(proxy),
-                    6 => self.end_sessions(),
-                    7 => self.stop_statements(),
+                    6 => self.end_sessions(&mut conn),
+                    7 => self.stop_statements(&mut conn),
                     _ => {}
                 }
-                pause(&mut self.chance, 20..150);
+                pace.wait(&mut self.chance, 8..60);
             }
             proxy.set_fault(Fault::None);
         }
@@ -84,9 +106,8 @@ impl<C: WorkloadConnection> Faults<'_, '_, C> {
         record(self.manager.recorder, kind, Some(self.manager.settings.number), from, strikes);
     }
 
-    fn end_sessions(&mut self) {
+    fn end_sessions(&mut self, conn: &mut C) {
         let from = self.manager.recorder.now();
-        let mut conn = self.database.connect();
         let sessions = conn.sessions(&self.manager.session).unwrap();
         let mut ended = 0;
         for number in sessions.iter().filter(|_| self.chance.bool()) {
@@ -96,9 +117,8 @@ impl<C: WorkloadConnection> Faults<'_, '_, C> {
         record(self.manager.recorder, "session ended by the server", number, from, ended);
     }
 
-    fn stop_statements(&mut self) {
+    fn stop_statements(&mut self, conn: &mut C) {
         let from = self.manager.recorder.now();
-        let mut conn = self.database.connect();
         let mut stopped = 0;
         for _ in 0..self.chance.u8(1..20) {
             for number in conn.sessions(&self.manager.session).unwrap() {
@@ -115,29 +135,35 @@ pub(super) fn hold_locks<C: WorkloadConnection>(
     database: &Database<C>,
     manager: &Manager<'_, C>,
     mut chance: Rng,
-    is_over: &AtomicBool,
+    pace: Pace<'_>,
 ) {
-    let from = manager.recorder.now();
-    let mut count = 0;
     let mut conn = database.connect();
-    while !is_over.load(Ordering::Relaxed) {
+    while !pace.is_over() {
         let (isolation, _) = C::ISOLATIONS[chance.usize(0..C::ISOLATIONS.len())];
+        let from = manager.recorder.now();
         if conn.begin(isolation).is_ok() {
-            count += u64::from(conn.batch_execute(C::LOCK_ACCOUNTS).is_ok());
+            let count = u64::from(conn.batch_execute(C::LOCK_ACCOUNTS).is_ok());
             match chance.u8(0..25) {
                 0 => pause(&mut chance, 500..1300),
                 _ => pause(&mut chance, 5..60),
             }
+            let (kind, to) = ("accounts locked".to_owned(), manager.recorder.now());
+            manager.recorder.fault(Recorded {
+                kind,
+                manager: None,
+                from,
+                to,
+                count,
+                severs: false,
+            });
         }
         if AnsiTransactionManager::rollback_transaction(&mut conn).is_err() {
             conn = database.connect();
         }
-        pause(&mut chance, 20..120);
+        pace.wait(&mut chance, 8..60);
     }
-    let (kind, to) = ("accounts locked".to_owned(), manager.recorder.now());
-    manager.recorder.fault(Recorded { kind, manager: None, from, to, count, severs: false });
 }
 
-fn pause(chance: &mut Rng, millis: std::ops::Range<u64>) {
+fn pause(chance: &mut Rng, millis: Range<u64>) {
     thread::sleep(Duration::from_millis(chance.u64(millis)));
 }

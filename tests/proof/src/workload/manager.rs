@@ -77,6 +77,8 @@ impl Settings {
         let second = Self {
             number: 1,
             size: 2,
+            // A pool that failed to connect waits for up to half as long before it tries again.
+            patience: Duration::from_millis(900),
             is_exposed: true,
             set_up: impatient,
             limits_pages: !is_calm && chance.bool(),
@@ -85,8 +87,7 @@ impl Settings {
         let third = Self {
             number: 2,
             size: 1,
-            // A pool that failed to connect waits for up to half as long before it tries again.
-            patience: Duration::from_millis(800),
+            patience: Duration::from_millis(500),
             deadline: if is_calm || chance.bool() { DEADLINE } else { SHORT_DEADLINE },
             set_up: hasty,
             limits_pages: false,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use fastrand::Rng;
 
+use self::faults::Pace;
 use self::manager::{Manager, Settings};
 use self::people::People;
 use self::server::WorkloadConnection;
@@ -42,7 +43,7 @@ pub struct Plan {
     pub victim: PathBuf,
 }
 
-/// Carries out a plan on a database of its own, and tells after each call how many there were.
+/// Carries out a plan on a database of its own, and tells how many calls were made, whenever some more were.
 #[must_use]
 pub fn run<C: WorkloadConnection>(plan: &Plan, progress: &(dyn Fn(u64) + Sync)) -> History {
     let database = Database::<C>::new();
@@ -98,20 +99,21 @@ impl<C: WorkloadConnection> Phase<'_, C> {
         let is_over = AtomicBool::new(false);
         self.make_anchors(&managers, &people, &mut chance);
         thread::scope(|scope| {
-            let (managers, people, is_over) = (&managers[..], &people, &is_over);
+            let (managers, people) = (&managers[..], &people);
+            let pace = Pace { done: self.done, is_over: &is_over };
             let mut disturbers = Vec::new();
             if !is_calm {
                 for manager in managers {
                     let chance = chance.fork();
                     let faults = faults::Faults { database: self.database, manager, chance };
-                    disturbers.push(scope.spawn(move || faults.run(is_over)));
+                    disturbers.push(scope.spawn(move || faults.run(pace)));
                 }
                 let (victims, locks) = (chance.fork(), chance.fork());
                 disturbers.push(scope.spawn(move || {
-                    victim::torment(self.plan, self.database, managers, people, victims, is_over);
+                    victim::torment(self.plan, self.database, managers, people, victims, pace);
                 }));
                 disturbers.push(scope.spawn(move || {
-                    faults::hold_locks(self.database, &managers[0], locks, is_over);
+                    faults::hold_locks(self.database, &managers[0], locks, pace);
                 }));
             }
             let workers: Vec<_> = (0..THREADS)
@@ -133,8 +135,8 @@ impl<C: WorkloadConnection> Phase<'_, C> {
     fn work(&self, mut worker: Worker<'_, '_, C>) {
         while self.done.load(Ordering::Relaxed) < self.until {
             let calls = worker.step();
-            let done = self.done.fetch_add(calls, Ordering::Relaxed) + calls;
-            (self.progress)(done);
+            self.done.fetch_add(calls, Ordering::Relaxed);
+            (self.progress)(calls);
         }
     }
 
@@ -184,7 +186,8 @@ fn record(recorder: &Recorder, kind: &str, manager: Option<u16>, from: u64, coun
 }
 
 const THREADS: u16 = 32;
-const OPERATIONS_OF_A_PHASE: u64 = 1250;
+/// Each phase begins with connections of its own, which cost the servers more than calls do.
+const OPERATIONS_OF_A_PHASE: u64 = 5000;
 
 /// What [`Manager`]s are set to.
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use diesel_accounts::{NewUser, UserManager};
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 
+use super::faults::Pace;
 use super::manager::Manager;
 use super::people::{People, account_id, user_id};
 use super::server::WorkloadConnection;
@@ -92,12 +92,12 @@ pub(super) fn torment<C: WorkloadConnection>(
     managers: &[Manager<'_, C>],
     people: &Mutex<People>,
     mut chance: Rng,
-    is_over: &AtomicBool,
+    pace: Pace<'_>,
 ) {
     let recorder = managers[0].recorder;
     let mut thread = recorder.thread(THREADS + 1);
     let mut victim = None;
-    while !is_over.load(Ordering::Relaxed) {
+    while !pace.is_over() {
         let person = {
             let mut people = people.lock().unwrap();
             let cell = if chance.bool() { people.hot() } else { people.cell() };
@@ -133,7 +133,7 @@ pub(super) fn torment<C: WorkloadConnection>(
             let (manager, to) = (Some(VICTIM), recorder.now());
             recorder.fault(Fault { kind, manager, from, to, count: 1, severs: true });
         }
-        thread::sleep(Duration::from_millis(chance.u64(30..200)));
+        pace.wait(&mut chance, 10..130);
     }
 }
 

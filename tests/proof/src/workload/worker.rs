@@ -238,8 +238,8 @@ impl<'a, 'm, C: WorkloadConnection> Worker<'a, 'm, C> {
     /// Which manager: the larger pools more often, for whoever meets a fault waits.
     fn manager(&mut self) -> usize {
         match self.chance.u8(0..10) {
-            0..5 => 0,
-            5..8 => 1,
+            0..6 => 0,
+            6..9 => 1,
             _ => 2,
         }
     }
