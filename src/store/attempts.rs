@@ -11,6 +11,7 @@ use diesel::expression::AsExpression;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
+use super::dialect::{Dialect, stopped_deletion};
 use super::schema::sql_types::AccountId;
 use super::schema::{account_attempts, account_users};
 use crate::timestamp::Timestamp;
@@ -136,7 +137,11 @@ macro_rules! attempt_queries {
 
             fn forget_attempts(conn: &mut C, subject: AttemptKey) -> QueryResult<usize> {
                 let rows = account_attempts::table.filter(account_attempts::subject.eq(subject));
-                diesel::delete(rows).execute(conn)
+                let deleted = diesel::delete(rows).execute(conn)?;
+                if Self::attempts_outlived_deletion(conn, subject)? {
+                    return Err(stopped_deletion());
+                }
+                Ok(deleted)
             }
 
             fn stale_attempts(

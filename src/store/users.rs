@@ -3,6 +3,7 @@
 use diesel::connection::LoadConnection;
 use diesel::prelude::*;
 
+use super::dialect::{Dialect, stopped_deletion};
 use super::rows::{Claim, Credentials, InsertUser, KeyRange, UserChanges, UserRow};
 use super::schema::account_users;
 use crate::identity::key::KEY_VERSION;
@@ -303,9 +304,13 @@ macro_rules! user_queries {
             }
 
             fn delete_user(conn: &mut C, realm: RealmId, id: UserId) -> QueryResult<usize> {
-                diesel::delete(account_users::table.find(id))
+                let deleted = diesel::delete(account_users::table.find(id))
                     .filter(account_users::realm.eq(realm))
-                    .execute(conn)
+                    .execute(conn)?;
+                if deleted == 0 && Self::account_outlived_deletion(conn, realm, id)? {
+                    return Err(stopped_deletion());
+                }
+                Ok(deleted)
             }
 
             fn has_other_key_version(conn: &mut C) -> QueryResult<bool> {

@@ -10,10 +10,11 @@ use diesel::sql_types::Text;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use diesel::sql_types::{BigInt, Nullable};
 
-use super::attempts::InsertAttempt;
+use super::attempts::{AttemptKey, InsertAttempt};
 use super::check::{Finding, FoundColumn, FoundIndex, SchemaProblem};
 use super::rows::{Claim, InsertUser, UserRow};
 use crate::error::Result;
+use crate::user::{RealmId, UserId};
 
 #[cfg(feature = "mysql")]
 mod mysql;
@@ -60,6 +61,17 @@ pub(crate) trait Dialect<C>: Backend {
     /// host's: it must see rows that were committed since the host's snapshot, where it can.
     fn holders_in_transaction(conn: &mut C, claim: &Claim<'_>) -> QueryResult<Vec<UserRow>>;
 
+    /// Whether an account is there although a deletion found none. A server that stops the deletion
+    /// should say so.
+    fn account_outlived_deletion(_: &mut C, _: RealmId, _: UserId) -> QueryResult<bool> {
+        Ok(false)
+    }
+
+    /// Whether attempts of a subject are there although all were deleted.
+    fn attempts_outlived_deletion(_: &mut C, _: AttemptKey) -> QueryResult<bool> {
+        Ok(false)
+    }
+
     /// What an error means that Diesel has no name for, on a connection without a transaction. The
     /// connection may be asked.
     fn unnamed_trouble(conn: &mut C, message: &str) -> Trouble;
@@ -79,6 +91,13 @@ pub(crate) trait Dialect<C>: Backend {
 
     /// What is wrong with the server, the session, or the table as a whole.
     fn server_findings(conn: &mut C) -> QueryResult<Vec<Finding>>;
+}
+
+/// A deletion that the server stopped without saying so: it can be repeated, like any other that was
+/// undone for the sake of others.
+pub(super) fn stopped_deletion() -> DieselError {
+    let text = "the deletion was stopped".to_owned();
+    DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, Box::new(text))
 }
 
 /// What a failed insertion means. Only [`Trouble::Lost`] leaves open whether it happened.

@@ -58,6 +58,22 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
         Ok(rows)
     }
 
+    /// MariaDB answers a deletion that `max_statement_time` or `KILL QUERY` stops, about once in
+    /// three times, with success and no rows. A reading that is stopped fails. With a lock, for the
+    /// snapshot of a host may show what was deleted since.
+    fn account_outlived_deletion(conn: &mut C, realm: RealmId, id: UserId) -> QueryResult<bool> {
+        let rows = account_users::table.find(id).filter(account_users::realm.eq(realm));
+        let found: Vec<UserId> = InShareMode(rows.select(account_users::id)).load(conn)?;
+        Ok(!found.is_empty())
+    }
+
+    fn attempts_outlived_deletion(conn: &mut C, subject: AttemptKey) -> QueryResult<bool> {
+        let rows = account_attempts::table.filter(account_attempts::subject.eq(subject));
+        let found: Vec<AttemptKey> =
+            InShareMode(rows.select(account_attempts::client).limit(1)).load(conn)?;
+        Ok(!found.is_empty())
+    }
+
     /// Diesel hides the error's number and its text is in the server's language; but the server
     /// still knows the number. If it does not answer, the connection is lost.
     fn unnamed_trouble(conn: &mut C, message: &str) -> Trouble {
