@@ -1,0 +1,299 @@
+//! Cases: a story, told at chosen places, in every order.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use diesel_accounts::Policy;
+
+use crate::database::{Database, policy};
+use crate::schedule::actor::{Actor, Place, Told};
+use crate::schedule::choices::Choices;
+use crate::schedule::gates::{Gates, Stops};
+use crate::schedule::model::{Answer, Rows, digits, has_an_order};
+use crate::schedule::run::Scheduler;
+use crate::schedule::story::{Call, Person, Story};
+use crate::schedule::watch::{ScheduledConnection, Watch};
+
+/// A story and where each of its calls is made.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The story.
+    pub story: Story,
+    /// The place of each actor.
+    pub places: Vec<Place>,
+    /// Before which statements the actors are parked.
+    pub stops: Stops,
+}
+
+/// What came of a group of cases.
+#[derive(Debug)]
+pub struct Report {
+    lines: Vec<String>,
+    /// How many schedules there were.
+    pub schedules: u64,
+}
+
+/// Explores cases, each to its end, and writes down what was answered how often.
+///
+/// # Panics
+///
+/// When an answer or a state comes of no order of the calls, or must never be.
+pub fn explore<C: ScheduledConnection>(group: &str, cases: &[Case]) -> Report {
+    let database = Database::<C>::new();
+    let mut scene = Scene {
+        policy: policy().build().unwrap(),
+        observer: database.connect(),
+        watch: C::watch(&database),
+        database,
+        serial: 0,
+    };
+    scene.observer.settle_at_once().unwrap();
+    let table = "CREATE TABLE host_rows \
+                 (number BIGINT NOT NULL, part VARCHAR(8) NOT NULL, PRIMARY KEY (number, part))";
+    scene.observer.batch_execute(table).unwrap();
+    let mut report = Report { lines: Vec::new(), schedules: 0 };
+    for case in cases {
+        let line = scene.explore(case, &mut report);
+        report.lines.push(line);
+    }
+    report.write::<C>(group);
+    report
+}
+
+impl Report {
+    /// Into `target/proof/interleavings-<engine>-<group>.txt`.
+    fn write<C: ScheduledConnection>(&self, group: &str) {
+        let folder = target().join("proof");
+        std::fs::create_dir_all(&folder).unwrap();
+        let engine = C::NAME.to_lowercase();
+        let path = folder.join(format!("interleavings-{engine}-{group}.txt"));
+        let mut text = self.lines.join("\n");
+        writeln!(text, "\n{}, {group}: {} schedules", C::NAME, self.schedules).unwrap();
+        #[expect(clippy::print_stdout, reason = "a test prints what it saw")]
+        {
+            print!("{text}");
+        }
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+/// The folder of what is built, in which this test is, too.
+fn target() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    folder.unwrap_or_else(|| Path::new("target")).to_owned()
+}
+
+/// A database in which one schedule is run after the other.
+struct Scene<C: ScheduledConnection> {
+    database: Database<C>,
+    policy: Policy,
+    observer: C,
+    watch: Box<dyn Watch>,
+    serial: i64,
+}
+
+impl<C: ScheduledConnection> Scene<C> {
+    fn explore(&mut self, case: &Case, report: &mut Report) -> String {
+        let gates = Gates::new(case.places.len());
+        let mut actors = self.actors(case, &gates);
+        let mut choices = Choices::default();
+        let mut outcomes = BTreeMap::<String, u64>::new();
+        let (mut schedules, mut bound_met, mut waits, mut strayed) = (0_u64, 0, 0, 0_u64);
+        let mut repeats = 0;
+        loop {
+            let mut scheduler = Scheduler {
+                sessions: actors.iter().map(Actor::session).collect(),
+                watch: &mut *self.watch,
+                blocks: C::BLOCKS,
+                gates: gates.clone(),
+                bound_met: 0,
+                waits: 0,
+                trace: Vec::new(),
+            };
+            self.serial += 1;
+            let people = case.story.people(&self.policy, self.serial);
+            case.story.begin(&self.policy, &mut self.observer, &people);
+            let calls = case.story.calls(&people);
+            let told =
+                tell(&mut scheduler, &mut choices, &mut actors, &self.policy, self.serial, &calls);
+            schedules += 1;
+            bound_met += scheduler.bound_met;
+            waits += scheduler.waits;
+            let trace = std::mem::take(&mut scheduler.trace);
+            let place = format!("{} {case:?} schedule {schedules}: {trace:#?}", C::NAME);
+            self.judge(case, &people, &calls, &told, &place);
+            *outcomes.entry(summary(&told)).or_default() += 1;
+            if choices.has_strayed() {
+                strayed += 1;
+                repeats += 1;
+                if repeats <= MOST_REPEATS {
+                    choices.restart();
+                    continue;
+                }
+            }
+            repeats = 0;
+            if !choices.next_way() {
+                break;
+            }
+        }
+        report.schedules += schedules;
+        let places: Vec<String> = case.places.iter().map(|place| place.name::<C>()).collect();
+        let mut line = format!(
+            "{} | {:?} | {} | {schedules} schedules, {waits} waits",
+            C::NAME,
+            case.story,
+            places.join(" / "),
+        );
+        for (count, what) in [(bound_met, "ran past the bound"), (strayed, "strayed")] {
+            if count > 0 {
+                write!(line, ", {count} {what}").unwrap();
+            }
+        }
+        for (outcome, count) in outcomes {
+            write!(line, " | {count} x {outcome}").unwrap();
+        }
+        line
+    }
+
+    fn actors(&self, case: &Case, gates: &Gates) -> Vec<Actor<C>> {
+        let actor = |(number, place): (usize, &Place)| {
+            Actor::new(&self.database, &self.policy, *place, gates, number, case.stops)
+        };
+        assert_eq!(case.places.len(), case.story.actors());
+        case.places.iter().enumerate().map(actor).collect()
+    }
+
+    fn judge(
+        &mut self,
+        case: &Case,
+        people: &[Person],
+        calls: &[Call<'_>],
+        told: &[Told],
+        place: &str,
+    ) {
+        for (told, at) in told.iter().zip(&case.places) {
+            assert_eq!(told.wrong, None, "{place}");
+            assert!(told.answer.is_some() || at.is_host(), "{place}");
+        }
+        let before: Rows = match case.story.has_holder() {
+            true => Rows::from([(
+                digits(people[0].prepared.id()),
+                people[0].username.clone(),
+                people[0].email.clone(),
+            )]),
+            false => Rows::new(),
+        };
+        let after = self.rows();
+        let heard: Vec<(Call<'_>, Answer)> = calls
+            .iter()
+            .zip(told)
+            .filter_map(|(call, told)| told.answer.map(|answer| (*call, answer)))
+            .collect();
+        assert!(
+            has_an_order(&before, &heard, &after),
+            "no order explains {told:?} and {after:?}: {place}"
+        );
+        for id in after.iter().map(|row| &row.0).filter(|id| before.iter().all(|row| row.0 != **id))
+        {
+            let created =
+                |answer: &Answer| matches!(answer, Answer::Created(of) if digits(*of) == *id);
+            let times = heard.iter().filter(|(_, answer)| created(answer)).count();
+            assert_eq!(times, 1, "{place}");
+        }
+        let committed = told.iter().filter_map(|told| told.committed);
+        let expected: Vec<i64> =
+            committed.flat_map(|number| [number * 10 + 1, number * 10 + 2]).collect();
+        assert_eq!(self.host_rows(), expected, "rows of the hosts: {place}");
+    }
+
+    fn rows(&mut self) -> Rows {
+        let rows = self.observer.accounts(&format!("s{:08}", self.serial)).unwrap();
+        let count = rows.len();
+        let rows = Rows::from_iter(rows);
+        assert_eq!(rows.len(), count);
+        rows
+    }
+
+    fn host_rows(&mut self) -> Vec<i64> {
+        let (first, last) = (self.serial * 1000, self.serial * 1000 + 999);
+        let query = format!(
+            "SELECT number * 10 + CASE part WHEN 'before' THEN 1 ELSE 2 END AS number \
+             FROM host_rows WHERE number BETWEEN {first} AND {last} ORDER BY 1"
+        );
+        self.observer.numbers(&query).unwrap()
+    }
+}
+
+/// Makes all calls, in the order that is chosen.
+fn tell<C: ScheduledConnection>(
+    scheduler: &mut Scheduler<'_>,
+    choices: &mut Choices,
+    actors: &mut [Actor<C>],
+    policy: &Policy,
+    serial: i64,
+    calls: &[Call<'_>],
+) -> Vec<Told> {
+    let mut acts = Vec::<Box<dyn FnOnce() -> Told + Send + '_>>::new();
+    let mut number = serial * 1000;
+    for (actor, call) in actors.iter_mut().zip(calls) {
+        number += 100;
+        acts.push(Box::new(move || actor.act(policy, *call, number)));
+    }
+    scheduler.run(choices, acts)
+}
+
+/// What everybody was told, in words.
+fn summary(told: &[Told]) -> String {
+    let word = |told: &Told| {
+        let word = told.answer.map_or("gave up", Answer::word);
+        match told.rolled_back {
+            0 => word.to_owned(),
+            times => format!("{word} after {times} rollbacks"),
+        }
+    };
+    told.iter().map(word).collect::<Vec<_>>().join(" + ")
+}
+
+/// How often a way is tried again that the engine did not let us take.
+const MOST_REPEATS: u32 = 3;
+
+/// Two actors, each on a connection of its own.
+#[must_use]
+pub fn own_and_own(story: Story, stops: Stops) -> Vec<Case> {
+    let places = [
+        [Place::Manager, Place::Manager],
+        [Place::Manager, Place::Lent],
+        [Place::Lent, Place::Manager],
+        [Place::Lent, Place::Lent],
+    ];
+    places.iter().map(|places| Case { story, places: places.to_vec(), stops }).collect()
+}
+
+/// The hosts at each level, with and without a look-up before.
+#[must_use]
+pub fn hosts<C: ScheduledConnection>() -> Vec<Place> {
+    let host = |level| [false, true].map(|reads| Place::Host { level, reads });
+    (0..C::ISOLATIONS.len()).flat_map(host).collect()
+}
+
+/// One actor in a transaction of a host, the other on a connection of its own.
+#[must_use]
+pub fn host_and_own<C: ScheduledConnection>(story: Story, stops: Stops) -> Vec<Case> {
+    let cases = |host| {
+        [[host, Place::Manager], [Place::Lent, host]].map(|places| Case {
+            story,
+            places: places.to_vec(),
+            stops,
+        })
+    };
+    hosts::<C>().into_iter().flat_map(cases).collect()
+}
+
+/// Both in transactions of hosts at the same level.
+#[must_use]
+pub fn host_and_host<C: ScheduledConnection>(story: Story, stops: Stops) -> Vec<Case> {
+    let case = |host| Case { story, places: vec![host, host], stops };
+    hosts::<C>().into_iter().map(case).collect()
+}
