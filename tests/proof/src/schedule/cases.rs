@@ -122,8 +122,8 @@ impl<C: ScheduledConnection> Scene<C> {
             bound_met += scheduler.bound_met;
             waits += scheduler.waits;
             let trace = std::mem::take(&mut scheduler.trace);
-            let place = format!("{} {case:?} schedule {schedules}: {trace:#?}", C::NAME);
-            self.judge(case, &people, &calls, &told, &place);
+            let place = || format!("{} {case:?} schedule {schedules}: {trace:#?}", C::NAME);
+            self.judge(case, &people, &calls, &told, place);
             *outcomes.entry(summary(&told)).or_default() += 1;
             if choices.has_strayed() {
                 strayed += 1;
@@ -171,11 +171,11 @@ impl<C: ScheduledConnection> Scene<C> {
         people: &[Person],
         calls: &[Call<'_>],
         told: &[Told],
-        place: &str,
+        place: impl Fn() -> String,
     ) {
         for (told, at) in told.iter().zip(&case.places) {
-            assert_eq!(told.wrong, None, "{place}");
-            assert!(told.answer.is_some() || at.is_host(), "{place}");
+            assert_eq!(told.wrong, None, "{}", place());
+            assert!(told.answer.is_some() || at.is_host(), "{}", place());
         }
         let before: Rows = match case.story.has_holder() {
             true => Rows::from([(
@@ -193,19 +193,20 @@ impl<C: ScheduledConnection> Scene<C> {
             .collect();
         assert!(
             has_an_order(&before, &heard, &after),
-            "no order explains {told:?} and {after:?}: {place}"
+            "no order explains {told:?} and {after:?}: {}",
+            place()
         );
         for id in after.iter().map(|row| &row.0).filter(|id| before.iter().all(|row| row.0 != **id))
         {
             let created =
                 |answer: &Answer| matches!(answer, Answer::Created(of) if digits(*of) == *id);
             let times = heard.iter().filter(|(_, answer)| created(answer)).count();
-            assert_eq!(times, 1, "{place}");
+            assert_eq!(times, 1, "{}", place());
         }
         let committed = told.iter().filter_map(|told| told.committed);
         let expected: Vec<i64> =
             committed.flat_map(|number| [number * 10 + 1, number * 10 + 2]).collect();
-        assert_eq!(self.host_rows(), expected, "rows of the hosts: {place}");
+        assert_eq!(self.host_rows(), expected, "rows of the hosts: {}", place());
     }
 
     fn rows(&mut self) -> Rows {
@@ -271,14 +272,7 @@ pub fn own_and_own(story: Story, stops: Stops) -> Vec<Case> {
     places.iter().map(|places| Case { story, places: places.to_vec(), stops }).collect()
 }
 
-/// The hosts at each level, with and without a look-up before.
-#[must_use]
-pub fn hosts<C: ScheduledConnection>() -> Vec<Place> {
-    let host = |level| [false, true].map(|reads| Place::Host { level, reads });
-    (0..C::ISOLATIONS.len()).flat_map(host).collect()
-}
-
-/// One actor in a transaction of a host, the other on a connection of its own.
+/// One actor in a transaction of a host at each level, the other on a connection of its own.
 #[must_use]
 pub fn host_and_own<C: ScheduledConnection>(story: Story, stops: Stops) -> Vec<Case> {
     let cases = |host| {
@@ -288,12 +282,17 @@ pub fn host_and_own<C: ScheduledConnection>(story: Story, stops: Stops) -> Vec<C
             stops,
         })
     };
-    hosts::<C>().into_iter().flat_map(cases).collect()
+    [false, true].into_iter().flat_map(hosts::<C>).flat_map(cases).collect()
 }
 
-/// Both in transactions of hosts at the same level.
+/// All in transactions of hosts at the same level, for each level.
 #[must_use]
-pub fn host_and_host<C: ScheduledConnection>(story: Story, stops: Stops) -> Vec<Case> {
-    let case = |host| Case { story, places: vec![host, host], stops };
-    hosts::<C>().into_iter().map(case).collect()
+pub fn all_hosts<C: ScheduledConnection>(story: Story, stops: Stops, read: bool) -> Vec<Case> {
+    let case = |host| Case { story, places: vec![host; story.actors()], stops };
+    hosts::<C>(read).into_iter().map(case).collect()
+}
+
+/// A host at each level, which has looked for the account before or has not.
+fn hosts<C: ScheduledConnection>(reads: bool) -> Vec<Place> {
+    (0..C::ISOLATIONS.len()).map(|level| Place::Host { level, reads }).collect()
 }

@@ -131,7 +131,7 @@ impl Gates {
         drop(self.shared.changed.wait_timeout_while(lanes, time, |lanes| condition(lanes)));
     }
 
-    fn park(&self, actor: usize, statement: &str) {
+    fn park(&self, actor: usize, statement: String) {
         let mut lanes = self.lanes();
         let lane = &mut lanes.actors[actor];
         if lane.stage != Stage::Running {
@@ -139,7 +139,7 @@ impl Gates {
         }
         lane.stage = Stage::Parked;
         lane.stops += 1;
-        lane.statement = text_of(statement);
+        lane.statement = statement;
         lanes.events += 1;
         self.shared.changed.notify_all();
         let wait = |lanes: &mut Lanes| !lanes.actors[actor].may_go;
@@ -147,8 +147,7 @@ impl Gates {
         lanes.actors[actor].may_go = false;
     }
 
-    fn finished(&self, actor: usize, statement: &str, failed: bool) {
-        let statement = text_of(statement);
+    fn finished(&self, actor: usize, statement: String, failed: bool) {
         let lane = &mut self.lanes().actors[actor];
         if failed {
             lane.failed = Some(statement);
@@ -170,13 +169,16 @@ impl Instrumentation for Gate {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         match event {
             InstrumentationEvent::StartQuery { query, .. } => {
-                let statement = query.to_string();
+                let statement = text_of(&query.to_string());
                 if self.stops == Stops::Every || !is_private(&statement) {
-                    self.gates.park(self.actor, &statement);
+                    self.gates.park(self.actor, statement);
                 }
             }
             InstrumentationEvent::FinishQuery { query, error, .. } => {
-                self.gates.finished(self.actor, &query.to_string(), error.is_some());
+                let failed = error.is_some();
+                if failed || self.gates.lanes().actors[self.actor].failed.is_some() {
+                    self.gates.finished(self.actor, text_of(&query.to_string()), failed);
+                }
             }
             _ => {}
         }
@@ -187,7 +189,6 @@ impl Instrumentation for Gate {
 ///
 /// `BEGIN` alone takes no snapshot on any engine; `ROLLBACK TO SAVEPOINT` sets locks free.
 fn is_private(statement: &str) -> bool {
-    let statement = text_of(statement);
     let begins = ["BEGIN ISOLATION", "GET DIAGNOSTICS", "RELEASE SAVEPOINT", "SAVEPOINT", "SET "];
     statement == "BEGIN"
         || statement == "BEGIN DEFERRED"
@@ -198,5 +199,5 @@ fn is_private(statement: &str) -> bool {
 /// A statement without the values and the numbers in it, which differ from run to run.
 fn text_of(statement: &str) -> String {
     let text = statement.split(" -- binds:").next().unwrap_or_default();
-    text.chars().filter(|character| !character.is_ascii_digit()).collect()
+    text.replace(|character: char| character.is_ascii_digit(), "")
 }
