@@ -14,3 +14,26 @@ pub mod model;
 pub mod run;
 pub mod story;
 pub mod watch;
+
+/// Makes a test of each function for each engine, so that they run side by side.
+#[macro_export]
+macro_rules! schedule_on_each_engine {
+    ($($group:ident),+ $(,)?) => {$(
+        mod $group {
+            #[test]
+            fn on_sqlite() {
+                super::$group::<::diesel::SqliteConnection>();
+            }
+
+            #[test]
+            fn on_postgres() {
+                super::$group::<::diesel::PgConnection>();
+            }
+
+            #[test]
+            fn on_mariadb() {
+                super::$group::<::diesel::MysqlConnection>();
+            }
+        }
+    )+};
+}

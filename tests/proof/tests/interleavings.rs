@@ -1,13 +1,13 @@
 //! Two creators, and a creator and a deleter, in every order of their statements.
 //!
-//! Two hosts have many orders: what is left out of them here is in the package
-//! `diesel-accounts-full-proof`.
+//! Two hosts are not parked before statements that nobody else can notice, which leaves out orders
+//! that differ in nothing; they are in the package `diesel-accounts-full-proof`, with three actors.
 
-use diesel::{MysqlConnection, PgConnection, SqliteConnection};
-use diesel_accounts_proof::schedule::cases::{Case, all_hosts, explore, host_and_own, own_and_own};
+use diesel_accounts_proof::schedule::cases::{Case, all_hosts, all_own, explore, host_and_own};
 use diesel_accounts_proof::schedule::gates::Stops;
 use diesel_accounts_proof::schedule::story::Story;
 use diesel_accounts_proof::schedule::watch::ScheduledConnection;
+use diesel_accounts_proof::schedule_on_each_engine;
 
 const CREATORS: [Story; 6] = [
     Story::SamePerson,
@@ -18,30 +18,7 @@ const CREATORS: [Story; 6] = [
     Story::Between,
 ];
 
-macro_rules! on_each_engine {
-    ($($group:ident),+ $(,)?) => {$(
-        mod $group {
-            use super::*;
-
-            #[test]
-            fn on_sqlite() {
-                super::$group::<SqliteConnection>();
-            }
-
-            #[test]
-            fn on_postgres() {
-                super::$group::<PgConnection>();
-            }
-
-            #[test]
-            fn on_mariadb() {
-                super::$group::<MysqlConnection>();
-            }
-        }
-    )+};
-}
-
-on_each_engine!(
+schedule_on_each_engine!(
     two_creators_on_connections_of_their_own,
     a_creator_in_a_host_transaction_and_one_without,
     two_creators_in_host_transactions,
@@ -49,7 +26,7 @@ on_each_engine!(
 );
 
 fn two_creators_on_connections_of_their_own<C: ScheduledConnection>() {
-    told::<C>("own-own", &CREATORS, |story| own_and_own(story, Stops::Every));
+    told::<C>("own-own", &CREATORS, |story| all_own(story, Stops::Every));
 }
 
 fn a_creator_in_a_host_transaction_and_one_without<C: ScheduledConnection>() {
@@ -57,24 +34,21 @@ fn a_creator_in_a_host_transaction_and_one_without<C: ScheduledConnection>() {
 }
 
 fn two_creators_in_host_transactions<C: ScheduledConnection>() {
-    const DIFFERENT: [Story; 4] =
-        [Story::SamePerson, Story::SameUsername, Story::Crossing, Story::Between];
-    told::<C>("host-host", &DIFFERENT, |story| {
-        let mut cases = all_hosts::<C>(story, Stops::Shared, false);
-        if story == Story::SamePerson {
-            cases.extend(all_hosts::<C>(story, Stops::Shared, true));
-        }
-        cases
-    });
+    told::<C>("host-host", &CREATORS, |story| hosts_that_read_or_not::<C>(story));
 }
 
 fn a_creator_and_a_deleter<C: ScheduledConnection>() {
     told::<C>("deleter", &[Story::CreatorAndDeleter], |story| {
-        let mut cases = own_and_own(story, Stops::Every);
+        let mut cases = all_own(story, Stops::Every);
         cases.extend(host_and_own::<C>(story, Stops::Every));
-        cases.extend(all_hosts::<C>(story, Stops::Shared, false));
+        cases.extend(hosts_that_read_or_not::<C>(story));
         cases
     });
+}
+
+fn hosts_that_read_or_not<C: ScheduledConnection>(story: Story) -> Vec<Case> {
+    let cases = |reads| all_hosts::<C>(story, Stops::Shared, reads);
+    [false, true].into_iter().flat_map(cases).collect()
 }
 
 fn told<C: ScheduledConnection>(
@@ -82,8 +56,5 @@ fn told<C: ScheduledConnection>(
     stories: &[Story],
     cases: impl FnMut(Story) -> Vec<Case>,
 ) {
-    let cases: Vec<Case> = stories.iter().copied().flat_map(cases).collect();
-    let report = explore::<C>(group, &cases);
-    // Each case has more orders than one.
-    assert!(report.schedules > cases.len() as u64);
+    explore::<C>(group, &stories.iter().copied().flat_map(cases).collect::<Vec<_>>());
 }

@@ -20,6 +20,9 @@ pub enum Story {
     SameCreation,
     /// The username is held already; one wants it with an email that the other wants as well.
     Between,
+    /// Two have no name in common, and the third wants the username of one with the email of the
+    /// other.
+    Triangle,
     /// Somebody creates an account that is there, and somebody deletes it.
     CreatorAndDeleter,
     /// Two create an account that is there, and somebody deletes it.
@@ -72,6 +75,7 @@ impl Story {
             Self::Crossing => &[('a', 'b'), ('b', 'a')],
             Self::SameCreation => &[('a', 'a')],
             Self::Between => &[('a', 'a'), ('a', 'b'), ('b', 'b')],
+            Self::Triangle => &[('a', 'a'), ('b', 'b'), ('a', 'b')],
             Self::CreatorAndDeleter | Self::SameCreationAndDeleter => &[('a', 'a'), ('a', 'a')],
             Self::TwoCreatorsAndDeleter => &[('a', 'a'), ('a', 'a'), ('a', 'a')],
             Self::SplitAndDeleter => &[('a', 'a'), ('a', 'b'), ('b', 'a')],
@@ -90,6 +94,7 @@ impl Story {
             }
             Self::SameCreation => vec![create(0), create(0)],
             Self::Between => vec![create(1), create(2)],
+            Self::Triangle => vec![create(0), create(1), create(2)],
             Self::CreatorAndDeleter => vec![create(1), gone],
             Self::TwoCreatorsAndDeleter | Self::SplitAndDeleter => vec![create(1), create(2), gone],
             Self::SameCreationAndDeleter => vec![create(1), create(1), gone],
@@ -107,7 +112,10 @@ impl Story {
             | Self::SameCreation
             | Self::Between
             | Self::CreatorAndDeleter => 2,
-            Self::TwoCreatorsAndDeleter | Self::SameCreationAndDeleter | Self::SplitAndDeleter => 3,
+            Self::Triangle
+            | Self::TwoCreatorsAndDeleter
+            | Self::SameCreationAndDeleter
+            | Self::SplitAndDeleter => 3,
         }
     }
 
