@@ -34,5 +34,8 @@ fn three_in_host_transactions<C: ScheduledConnection>() {
 }
 
 fn told<C: ScheduledConnection>(group: &str, cases: impl FnMut(Story) -> Vec<Case>) {
-    explore::<C>(group, &STORIES.into_iter().flat_map(cases).collect::<Vec<_>>());
+    let cases: Vec<Case> = STORIES.into_iter().flat_map(cases).collect();
+    // With a deletion that MariaDB finishes when it likes, a way or two cannot be taken.
+    let not_taken = explore::<C>(group, &cases).not_taken;
+    assert!(not_taken == 0 || C::NAME == "MariaDB", "{not_taken} ways could not be taken");
 }

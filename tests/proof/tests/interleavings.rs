@@ -56,5 +56,6 @@ fn told<C: ScheduledConnection>(
     stories: &[Story],
     cases: impl FnMut(Story) -> Vec<Case>,
 ) {
-    explore::<C>(group, &stories.iter().copied().flat_map(cases).collect::<Vec<_>>());
+    let cases: Vec<Case> = stories.iter().copied().flat_map(cases).collect();
+    assert_eq!(explore::<C>(group, &cases).not_taken, 0, "ways that could not be taken");
 }

@@ -60,6 +60,8 @@ pub struct Told {
     pub answer: Option<Answer>,
     /// How often the library said that the host must roll back.
     pub rolled_back: u32,
+    /// How often without a failure of the database: nobody was to be seen who was in the way.
+    pub saw_nobody: u32,
     /// The number of the host's transaction that was committed.
     pub committed: Option<i64>,
     /// What must never be heard.
@@ -150,7 +152,7 @@ impl<C: ScheduledConnection> Actor<C> {
             Ok(answer) => (Some(answer), None),
             Err(error) => (None, Some(format!("{error:?}"))),
         };
-        Told { answer, rolled_back: 0, committed: None, wrong }
+        Told { answer, rolled_back: 0, saw_nobody: 0, committed: None, wrong }
     }
 }
 
@@ -186,7 +188,8 @@ fn in_transactions<C: ScheduledConnection>(
     call: Call<'_>,
     first: i64,
 ) -> Told {
-    let mut told = Told { answer: None, rolled_back: 0, committed: None, wrong: None };
+    let mut told =
+        Told { answer: None, rolled_back: 0, saw_nobody: 0, committed: None, wrong: None };
     for number in first..first + MOST_RUNS {
         let error = match in_transaction(conn, policy, isolation, reads, call, number) {
             Ok(answer) => {
@@ -198,6 +201,7 @@ fn in_transactions<C: ScheduledConnection>(
         };
         if error.is_host_must_roll_back() {
             told.rolled_back += 1;
+            told.saw_nobody += u32::from(matches!(error, Error::HostMustRollBack(None)));
         } else if !is_the_hosts_own_contention(&error) {
             told.wrong = Some(match &error {
                 Error::Database(failure) => format!("{:?}", failure.diesel_error()),

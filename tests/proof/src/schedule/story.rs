@@ -132,6 +132,12 @@ impl Story {
         )
     }
 
+    /// Whether somebody is deleted.
+    #[must_use]
+    pub fn has_deleter(self) -> bool {
+        self.has_holder() && self != Self::Between
+    }
+
     /// Creates whoever is there before.
     pub fn begin<C: ScheduledConnection>(self, policy: &Policy, conn: &mut C, people: &[Person]) {
         if self.has_holder() {
