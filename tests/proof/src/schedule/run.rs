@@ -60,12 +60,22 @@ impl Scheduler<'_> {
 
     fn order(&mut self, choices: &mut Choices) {
         let count = self.sessions.len();
-        // Who was refused as busy, and would be again as long as nobody else has moved.
+        // Who was refused as busy, and would be again until somebody else's transaction has ended.
         let mut in_vain = vec![false; count];
+        let mut in_transaction = vec![false; count];
+        let mut last: Option<(usize, String)> = None;
         let mut blocked_since = vec![None; count];
         let mut over = vec![false; count];
         loop {
             self.settle(&mut blocked_since);
+            if let Some((actor, statement)) = last.take()
+                && self.gates.lanes().actors[actor].failed.as_ref() != Some(&statement)
+            {
+                in_transaction[actor] = is_within(&statement, in_transaction[actor]);
+                if !in_transaction[actor] {
+                    in_vain.fill(false);
+                }
+            }
             let parked: Vec<usize> = {
                 let lanes = self.gates.lanes();
                 if lanes.actors.iter().all(|lane| lane.stage == Stage::Ended) {
@@ -96,8 +106,8 @@ impl Scheduler<'_> {
             let free = options.iter().copied().find(|actor| over[*actor]);
             let chosen = free.unwrap_or_else(|| choices.choose(&options));
             self.note(chosen);
-            in_vain.fill(false);
             in_vain[chosen] = true;
+            last = Some((chosen, self.gates.lanes().actors[chosen].statement.clone()));
             self.gates.let_go(chosen);
         }
     }
@@ -162,6 +172,13 @@ impl Scheduler<'_> {
         drop(lanes);
         self.trace.push(format!("{actor}: {statement}"));
     }
+}
+
+/// Whether a transaction is open after a statement, that was or was not before it.
+fn is_within(statement: &str, before: bool) -> bool {
+    let begins = statement.starts_with("BEGIN");
+    let ends = statement.starts_with("COMMIT") || statement == "ROLLBACK";
+    (before || begins) && !ends
 }
 
 /// Most statements have come to their end by then.
