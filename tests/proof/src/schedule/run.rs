@@ -73,7 +73,9 @@ impl Scheduler<'_> {
             {
                 in_transaction[actor] = is_within(&statement, in_transaction[actor]);
                 if !in_transaction[actor] {
+                    let own = in_vain[actor];
                     in_vain.fill(false);
+                    in_vain[actor] = own;
                 }
             }
             let parked: Vec<usize> = {
