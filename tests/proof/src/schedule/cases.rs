@@ -66,6 +66,10 @@ pub fn explore<C: ScheduledConnection>(group: &str, cases: &[Case]) -> Explored 
     let mut report = Report { lines: Vec::new(), schedules: 0, explored: Explored::default() };
     for case in cases {
         let line = scene.explore(case, &mut report);
+        #[expect(clippy::print_stdout, reason = "a test prints what it saw, when it saw it")]
+        {
+            println!("{line}");
+        }
         report.lines.push(line);
     }
     report.write::<C>(group);
@@ -85,10 +89,6 @@ impl Report {
         let Self { schedules, explored: Explored { not_taken, .. }, .. } = self;
         writeln!(text, "\n{}, {group}: {schedules} schedules, {not_taken} ways not taken", C::NAME)
             .unwrap();
-        #[expect(clippy::print_stdout, reason = "a test prints what it saw")]
-        {
-            print!("{text}");
-        }
         std::fs::write(path, text).unwrap();
     }
 }

@@ -60,9 +60,9 @@ impl Scheduler<'_> {
 
     fn order(&mut self, choices: &mut Choices) {
         let count = self.sessions.len();
-        // Who was refused as busy, and would be again until somebody else's transaction has ended.
+        // Who was refused as busy, and would be again until somebody else has set a lock free.
         let mut in_vain = vec![false; count];
-        let mut in_transaction = vec![false; count];
+        let mut locks = vec![false; count];
         let mut last: Option<(usize, String)> = None;
         let mut blocked_since = vec![None; count];
         let mut over = vec![false; count];
@@ -71,11 +71,12 @@ impl Scheduler<'_> {
             if let Some((actor, statement)) = last.take()
                 && self.gates.lanes().actors[actor].failed.as_ref() != Some(&statement)
             {
-                in_transaction[actor] = is_within(&statement, in_transaction[actor]);
-                if !in_transaction[actor] {
+                locks[actor] |= is_writing(&statement);
+                if locks[actor] && is_end(&statement) {
                     let own = in_vain[actor];
                     in_vain.fill(false);
                     in_vain[actor] = own;
+                    locks[actor] = false;
                 }
             }
             let parked: Vec<usize> = {
@@ -176,11 +177,15 @@ impl Scheduler<'_> {
     }
 }
 
-/// Whether a transaction is open after a statement, that was or was not before it.
-fn is_within(statement: &str, before: bool) -> bool {
-    let begins = statement.starts_with("BEGIN");
-    let ends = statement.starts_with("COMMIT") || statement == "ROLLBACK";
-    (before || begins) && !ends
+/// Whether a statement locks the database of SQLite. One outside a transaction sets the lock free
+/// before anybody else moves.
+fn is_writing(statement: &str) -> bool {
+    let words = ["BEGIN EXCLUSIVE", "BEGIN IMMEDIATE", "DELETE", "INSERT", "UPDATE"];
+    words.iter().any(|word| statement.starts_with(word))
+}
+
+fn is_end(statement: &str) -> bool {
+    statement.starts_with("COMMIT") || statement == "ROLLBACK"
 }
 
 /// Most statements have come to their end by then.
