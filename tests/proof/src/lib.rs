@@ -22,6 +22,7 @@ pub mod load;
 pub mod names;
 pub mod process;
 pub mod proxy;
+pub mod schedule;
 pub mod servers;
 pub mod statements;
 pub mod verdict;

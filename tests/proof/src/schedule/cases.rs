@@ -1,0 +1,331 @@
+//! Cases: a story, told at chosen places, in every order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use diesel_accounts::Policy;
+
+use crate::database::{Database, policy};
+use crate::schedule::actor::{Actor, Place, Told};
+use crate::schedule::choices::Choices;
+use crate::schedule::gates::{Gates, Stops};
+use crate::schedule::model::{Answer, Rows, digits, has_an_order};
+use crate::schedule::run::Scheduler;
+use crate::schedule::story::{Call, Person, Story};
+use crate::schedule::watch::{ScheduledConnection, Watch};
+
+/// A story and where each of its calls is made.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The story.
+    pub story: Story,
+    /// The place of each actor.
+    pub places: Vec<Place>,
+    /// Before which statements the actors are parked.
+    pub stops: Stops,
+}
+
+/// What came of a group of cases.
+#[derive(Debug)]
+struct Report {
+    lines: Vec<String>,
+    schedules: u64,
+    explored: Explored,
+}
+
+/// What was seen in a group of cases.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Explored {
+    /// How many ways could not be taken as they were chosen, however often they were tried.
+    pub not_taken: u64,
+    /// Where which answers were heard.
+    pub answers: BTreeSet<String>,
+}
+
+/// Explores cases, each to its end, and writes down what was answered how often.
+///
+/// # Panics
+///
+/// When an answer or a state comes of no order of the calls, or must never be.
+#[must_use]
+pub fn explore<C: ScheduledConnection>(group: &str, cases: &[Case]) -> Explored {
+    let database = Database::<C>::new();
+    let mut scene = Scene {
+        policy: policy().build().unwrap(),
+        observer: database.connect(),
+        watch: C::watch(&database),
+        database,
+        serial: 0,
+    };
+    scene.observer.settle_at_once().unwrap();
+    let table = "CREATE TABLE host_rows \
+                 (number BIGINT NOT NULL, part VARCHAR(8) NOT NULL, PRIMARY KEY (number, part))";
+    scene.observer.batch_execute(table).unwrap();
+    let mut report = Report { lines: Vec::new(), schedules: 0, explored: Explored::default() };
+    for case in cases {
+        let line = scene.explore(case, &mut report);
+        #[expect(clippy::print_stdout, reason = "a test prints what it saw, when it saw it")]
+        {
+            println!("{line}");
+        }
+        report.lines.push(line);
+    }
+    report.write::<C>(group);
+    // Each case has more orders than one.
+    assert!(report.schedules > cases.len() as u64);
+    report.explored
+}
+
+impl Report {
+    /// Into `target/proof/interleavings-<engine>-<group>.txt`.
+    fn write<C: ScheduledConnection>(&self, group: &str) {
+        let folder = target().join("proof");
+        std::fs::create_dir_all(&folder).unwrap();
+        let engine = C::NAME.to_lowercase();
+        let path = folder.join(format!("interleavings-{engine}-{group}.txt"));
+        let mut text = self.lines.join("\n");
+        let Self { schedules, explored: Explored { not_taken, .. }, .. } = self;
+        writeln!(text, "\n{}, {group}: {schedules} schedules, {not_taken} ways not taken", C::NAME)
+            .unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+/// The folder of what is built, in which this test is, too.
+fn target() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    folder.unwrap_or_else(|| Path::new("target")).to_owned()
+}
+
+/// A database in which one schedule is run after the other.
+struct Scene<C: ScheduledConnection> {
+    database: Database<C>,
+    policy: Policy,
+    observer: C,
+    watch: Box<dyn Watch>,
+    serial: i64,
+}
+
+impl<C: ScheduledConnection> Scene<C> {
+    fn explore(&mut self, case: &Case, report: &mut Report) -> String {
+        let gates = Gates::new(case.places.len());
+        let mut actors = self.actors(case, &gates);
+        let mut choices = Choices::default();
+        let mut outcomes = BTreeMap::<String, u64>::new();
+        let (mut schedules, mut bound_met, mut waits, mut strayed) = (0_u64, 0, 0, 0_u64);
+        let mut repeats = 0;
+        loop {
+            let mut scheduler = Scheduler {
+                sessions: actors.iter().map(Actor::session).collect(),
+                watch: &mut *self.watch,
+                blocks: C::BLOCKS,
+                gates: gates.clone(),
+                bound_met: 0,
+                waits: 0,
+                trace: Vec::new(),
+            };
+            self.serial += 1;
+            let people = case.story.people(&self.policy, self.serial);
+            case.story.begin(&self.policy, &mut self.observer, &people);
+            let calls = case.story.calls(&people);
+            let told =
+                tell(&mut scheduler, &mut choices, &mut actors, &self.policy, self.serial, &calls);
+            schedules += 1;
+            bound_met += scheduler.bound_met;
+            waits += scheduler.waits;
+            let trace = std::mem::take(&mut scheduler.trace);
+            let place = || format!("{} {case:?} schedule {schedules}: {trace:#?}", C::NAME);
+            self.judge(case, &people, &calls, &told, place);
+            *outcomes.entry(summary(&told)).or_default() += 1;
+            if choices.has_strayed() {
+                strayed += 1;
+                repeats += 1;
+                if repeats <= MOST_REPEATS {
+                    choices.restart();
+                    continue;
+                }
+                report.explored.not_taken += 1;
+            }
+            repeats = 0;
+            if !choices.next_way() {
+                break;
+            }
+        }
+        report.schedules += schedules;
+        let places: Vec<String> = case.places.iter().map(|place| place.name::<C>()).collect();
+        let mut line = format!(
+            "{} | {:?} | {} | {schedules} schedules, {waits} waits",
+            C::NAME,
+            case.story,
+            places.join(" / "),
+        );
+        for (count, what) in [(bound_met, "ran past the bound"), (strayed, "strayed")] {
+            if count > 0 {
+                write!(line, ", {count} {what}").unwrap();
+            }
+        }
+        for (outcome, count) in outcomes {
+            report.explored.answers.insert(format!("{}: {outcome}", places.join(" / ")));
+            write!(line, " | {count} x {outcome}").unwrap();
+        }
+        line
+    }
+
+    fn actors(&self, case: &Case, gates: &Gates) -> Vec<Actor<C>> {
+        let actor = |(number, place): (usize, &Place)| {
+            Actor::new(&self.database, &self.policy, *place, gates, number, case.stops)
+        };
+        assert_eq!(case.places.len(), case.story.actors());
+        case.places.iter().enumerate().map(actor).collect()
+    }
+
+    fn judge(
+        &mut self,
+        case: &Case,
+        people: &[Person],
+        calls: &[Call<'_>],
+        told: &[Told],
+        place: impl Fn() -> String,
+    ) {
+        for (told, at) in told.iter().zip(&case.places) {
+            assert_eq!(told.wrong, None, "{}", place());
+            assert!(told.answer.is_some() || at.is_host(), "{}", place());
+            // Every engine shows who is in the way, or fails, unless somebody deletes them.
+            assert!(told.saw_nobody == 0 || case.story.has_deleter(), "{told:?}: {}", place());
+        }
+        let before: Rows = match case.story.has_holder() {
+            true => Rows::from([(
+                digits(people[0].prepared.id()),
+                people[0].username.clone(),
+                people[0].email.clone(),
+            )]),
+            false => Rows::new(),
+        };
+        let after = self.rows();
+        let heard: Vec<(Call<'_>, Answer)> = calls
+            .iter()
+            .zip(told)
+            .filter_map(|(call, told)| told.answer.map(|answer| (*call, answer)))
+            .collect();
+        assert!(
+            has_an_order(&before, &heard, &after),
+            "no order explains {told:?} and {after:?}: {}",
+            place()
+        );
+        for id in after.iter().map(|row| &row.0).filter(|id| before.iter().all(|row| row.0 != **id))
+        {
+            let created =
+                |answer: &Answer| matches!(answer, Answer::Created(of) if digits(*of) == *id);
+            let times = heard.iter().filter(|(_, answer)| created(answer)).count();
+            assert_eq!(times, 1, "{}", place());
+        }
+        let committed = told.iter().filter_map(|told| told.committed);
+        let expected: Vec<i64> =
+            committed.flat_map(|number| [number * 10 + 1, number * 10 + 2]).collect();
+        assert_eq!(self.host_rows(), expected, "rows of the hosts: {}", place());
+    }
+
+    fn rows(&mut self) -> Rows {
+        let rows = self.observer.accounts(&format!("s{:08}", self.serial)).unwrap();
+        let count = rows.len();
+        let rows = Rows::from_iter(rows);
+        assert_eq!(rows.len(), count);
+        rows
+    }
+
+    fn host_rows(&mut self) -> Vec<i64> {
+        let (first, last) = (self.serial * 1000, self.serial * 1000 + 999);
+        let query = format!(
+            "SELECT number * 10 + CASE part WHEN 'before' THEN 1 ELSE 2 END AS number \
+             FROM host_rows WHERE number BETWEEN {first} AND {last} ORDER BY 1"
+        );
+        self.observer.numbers(&query).unwrap()
+    }
+}
+
+/// Makes all calls, in the order that is chosen.
+fn tell<C: ScheduledConnection>(
+    scheduler: &mut Scheduler<'_>,
+    choices: &mut Choices,
+    actors: &mut [Actor<C>],
+    policy: &Policy,
+    serial: i64,
+    calls: &[Call<'_>],
+) -> Vec<Told> {
+    let mut acts = Vec::<Box<dyn FnOnce() -> Told + Send + '_>>::new();
+    let mut number = serial * 1000;
+    for (actor, call) in actors.iter_mut().zip(calls) {
+        number += 100;
+        acts.push(Box::new(move || actor.act(policy, *call, number)));
+    }
+    scheduler.run(choices, acts)
+}
+
+/// What everybody was told, in words.
+fn summary(told: &[Told]) -> String {
+    let word = |told: &Told| {
+        let word = told.answer.map_or("gave up", Answer::word);
+        match told.rolled_back {
+            0 => word.to_owned(),
+            times => format!("{word}, rolled back {times} x"),
+        }
+    };
+    told.iter().map(word).collect::<Vec<_>>().join(" + ")
+}
+
+/// How often a way is tried again that the engine did not let us take: MariaDB removes deleted rows
+/// for good when it likes, and what is locked depends on it.
+const MOST_REPEATS: u32 = 10;
+
+/// Each actor on a connection of its own: from the manager's pool or lent, in all ways.
+#[must_use]
+pub fn all_own(story: Story, stops: Stops) -> Vec<Case> {
+    let place = |actor: usize, way: u32| match way >> actor & 1 {
+        0 => Place::Manager,
+        _ => Place::Lent,
+    };
+    let places = |way| (0..story.actors()).map(|actor| place(actor, way)).collect();
+    (0..1 << story.actors()).map(|way| Case { story, places: places(way), stops }).collect()
+}
+
+/// One actor in a transaction of a host at each level, the other on a connection of its own.
+#[must_use]
+pub fn host_and_own<C: ScheduledConnection>(story: Story, stops: Stops) -> Vec<Case> {
+    let cases = |host| {
+        [[host, Place::Manager], [Place::Lent, host]].map(|places| Case {
+            story,
+            places: places.to_vec(),
+            stops,
+        })
+    };
+    [false, true].into_iter().flat_map(hosts::<C>).flat_map(cases).collect()
+}
+
+/// Three actors, one in a transaction of a host at each level, each in turn.
+#[must_use]
+pub fn one_host_of_three<C: ScheduledConnection>(story: Story, stops: Stops) -> Vec<Case> {
+    let cases = |host| {
+        [
+            [host, Place::Manager, Place::Lent],
+            [Place::Lent, host, Place::Manager],
+            [Place::Manager, Place::Lent, host],
+        ]
+        .map(|places| Case { story, places: places.to_vec(), stops })
+    };
+    [false, true].into_iter().flat_map(hosts::<C>).flat_map(cases).collect()
+}
+
+/// All in transactions of hosts at the same level, for each level.
+#[must_use]
+pub fn all_hosts<C: ScheduledConnection>(story: Story, stops: Stops, read: bool) -> Vec<Case> {
+    let case = |host| Case { story, places: vec![host; story.actors()], stops };
+    hosts::<C>(read).into_iter().map(case).collect()
+}
+
+/// A host at each level, which has looked for the account before or has not.
+fn hosts<C: ScheduledConnection>(reads: bool) -> Vec<Place> {
+    (0..C::ISOLATIONS.len()).map(|level| Place::Host { level, reads }).collect()
+}
