@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use fastrand::Rng;
@@ -28,12 +28,21 @@ impl Pace<'_> {
         self.is_over.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many more calls were made, or all were.
-    pub(super) fn wait(self, chance: &mut Rng, calls: Range<u64>) {
-        let until = self.done.load(Ordering::Relaxed) + chance.u64(calls);
-        while self.done.load(Ordering::Relaxed) < until && !self.is_over() {
+    /// Waits until so many more calls were made, or all were; tells whether it has lost patience
+    /// before, as no call at all came to an end.
+    pub(super) fn wait(self, chance: &mut Rng, calls: Range<u64>) -> bool {
+        let (mut done, mut since) = (self.done.load(Ordering::Relaxed), Instant::now());
+        let until = done + chance.u64(calls);
+        while done < until && !self.is_over() {
             thread::sleep(Duration::from_millis(2));
+            let now = self.done.load(Ordering::Relaxed);
+            if now != done {
+                (done, since) = (now, Instant::now());
+            } else if since.elapsed() > PATIENCE {
+                return true;
+            }
         }
+        false
     }
 }
 
@@ -57,7 +66,9 @@ impl<C: WorkloadConnection> Faults<'_, '_, C> {
                     7 => self.stop_statements(&mut conn),
                     _ => {}
                 }
-                pace.wait(&mut self.chance, 8..60);
+                if pace.wait(&mut self.chance, 8..60) {
+                    self.free(proxy);
+                }
             }
             proxy.set_fault(Fault::None);
         }
@@ -104,6 +115,14 @@ impl<C: WorkloadConnection> Faults<'_, '_, C> {
         let strikes = proxy.strikes().max(u64::from(!kind.ends_with("message")));
         proxy.set_fault(Fault::None);
         record(self.manager.recorder, kind, Some(self.manager.settings.number), from, strikes);
+    }
+
+    /// Ends all connections, so that a call that hangs has an answer, and its record tells.
+    fn free(&self, proxy: &Proxy) {
+        let from = self.manager.recorder.now();
+        proxy.reset_all();
+        let number = Some(self.manager.settings.number);
+        record(self.manager.recorder, "hanging connections reset", number, from, 1);
     }
 
     fn end_sessions(&mut self, conn: &mut C) {
@@ -167,3 +186,6 @@ pub(super) fn hold_locks<C: WorkloadConnection>(
 fn pause(chance: &mut Rng, millis: Range<u64>) {
     thread::sleep(Duration::from_millis(chance.u64(millis)));
 }
+
+/// Longer than any call may take: what is ended only then is a broken promise.
+const PATIENCE: Duration = Duration::from_secs(200);
