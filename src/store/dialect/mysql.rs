@@ -70,7 +70,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
     fn attempts_outlived_deletion(conn: &mut C, subject: AttemptKey) -> QueryResult<bool> {
         let rows = account_attempts::table.filter(account_attempts::subject.eq(subject));
         let found: Vec<AttemptKey> =
-            InShareMode(rows.select(account_attempts::client).limit(1)).load(conn)?;
+            InShareMode(rows.select(account_attempts::client)).load(conn)?;
         Ok(!found.is_empty())
     }
 

@@ -69,9 +69,11 @@ impl Settings {
                 "SET lock_timeout = '200ms'; SET deadlock_timeout = '20ms'",
                 "SET statement_timeout = '100ms'; SET deadlock_timeout = '20ms'",
             ),
-            (Engine::Mysql, _) => {
-                ("SET innodb_lock_wait_timeout = 1", "SET max_statement_time = 0.1")
-            }
+            // MariaDB may never answer a statement that was stopped, or the next like it.
+            (Engine::Mysql, _) => (
+                "SET innodb_lock_wait_timeout = 1, wait_timeout = 8",
+                "SET max_statement_time = 0.1, wait_timeout = 8",
+            ),
             (_, _) => ("PRAGMA busy_timeout = 10", "PRAGMA busy_timeout = 200"),
         };
         let second = Self {
