@@ -299,17 +299,18 @@ fn decide_own(
     if !same_person {
         return Verdict::Refused(Error::IdReused { id: claim.id });
     }
+    // The row has the time of this call, so an earlier try of this call made it. An earlier *call*
+    // with the same id would have another time, and has heard `Created` or will ask again itself. What
+    // has become of the row since is no matter: nobody else can hear that it was made.
+    if unanswered == Some(user.created_at) {
+        return Verdict::Answer(Creation::Created(user));
+    }
     if user.state == UserState::Reserved {
         return Verdict::Refused(Error::Taken(Taken {
             username_holder: claim.username_key.map(|_| user.id),
             email_holder: claim.email_key.map(|_| user.id),
             reason: TakenReason::Reserved,
         }));
-    }
-    // The row has the time of this call, so an earlier try of this call made it. An earlier *call*
-    // with the same id would have another time, and has heard `Created` or will ask again itself.
-    if unanswered == Some(user.created_at) {
-        return Verdict::Answer(Creation::Created(user));
     }
     let matched = match (claim.username_key, claim.email_key) {
         (Some(_), None) => Matched::Username,

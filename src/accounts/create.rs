@@ -229,7 +229,11 @@ impl<'a> Attempts<'a> {
             Ok(rows) => {
                 let unanswered = self.unanswered.as_ref().map(|_| self.wanted.created_at);
                 match decide(&claim, rows, self.duplicates, unanswered) {
-                    Verdict::Answer(creation) => Attempt::Done(Ok(creation)),
+                    // As it was made, for it may have been changed or reserved since.
+                    Verdict::Answer(Creation::Created(_)) => {
+                        Attempt::Done(Ok(Creation::Created(self.wanted.user())))
+                    }
+                    Verdict::Answer(existing) => Attempt::Done(Ok(existing)),
                     Verdict::Refused(error) => Attempt::Done(Err(error)),
                     Verdict::NotVisible => Attempt::Unseen,
                 }

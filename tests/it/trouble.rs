@@ -9,7 +9,8 @@ use diesel::connection::InstrumentationEvent;
 use diesel::r2d2::{ConnectionManager, NopErrorHandler, Pool};
 use diesel::result::Error::RollbackTransaction;
 use diesel_accounts::{
-    Accounts, Clock, Creation, Engine, Error, Policy, PreparedUser, Timestamp, UserManager,
+    Accounts, Clock, Creation, Engine, Error, Policy, PreparedUser, Timestamp, UserId, UserManager,
+    UserState,
 };
 
 use crate::support::{
@@ -35,6 +36,7 @@ on_each_server!(
     a_pooled_connection_lost_in_a_look_up_is_not_used_again,
     a_lost_lent_connection_is_undetermined_and_the_same_id_settles_it,
     a_row_that_landed_although_its_answer_was_lost_is_created,
+    a_row_that_landed_and_was_reserved_since_is_created_too,
     a_conflict_that_nobody_could_look_up_is_undetermined,
     a_row_of_an_earlier_call_is_the_same_creation_even_if_the_connection_is_lost,
     a_connection_lost_inside_a_transaction_means_to_roll_back,
@@ -303,10 +305,28 @@ fn a_row_that_landed_although_its_answer_was_lost_is_created<C: TestConnection>(
     let policy = cheap_policy().clock(Frozen).build().unwrap();
     let users = UserManager::with_policy(pool.clone(), policy);
     let prepared = Arc::new(users.prepare(alice()).unwrap());
-    land_and_kill(&db, &mut *pool.get().unwrap(), users.policy().clone(), prepared.clone());
+    let policy = users.policy().clone();
+    land_and_kill(&db, &mut *pool.get().unwrap(), policy, prepared.clone(), |_, _| {});
     let creation = users.create_prepared_user(&prepared).unwrap();
     assert!(creation.is_created());
     assert_eq!((id_of(&creation), db.count()), (prepared.id(), 1));
+}
+
+/// It was created before it was reserved: nobody else could hear so.
+fn a_row_that_landed_and_was_reserved_since_is_created_too<C: TestConnection>(db: TestDb<C>) {
+    let pool = pool_of::<C>(&db.url, 1);
+    let policy = cheap_policy().clock(Frozen).build().unwrap();
+    let users = UserManager::with_policy(pool.clone(), policy);
+    let prepared = Arc::new(users.prepare(alice()).unwrap());
+    let policy = users.policy().clone();
+    land_and_kill(&db, &mut *pool.get().unwrap(), policy, prepared.clone(), |mut accounts, id| {
+        accounts.reserve_user(id).unwrap();
+    });
+    let user = users.create_prepared_user(&prepared).unwrap().created().unwrap();
+    assert_eq!((user.username(), user.state()), (Some("alice"), UserState::Active));
+    assert!(users.user_by_id(prepared.id()).unwrap().is_none());
+    // Whoever asks afterwards meets an account that is gone.
+    assert_matches!(users.create_prepared_user(&prepared), Err(Error::Taken(_)));
 }
 
 /// The conflict is with the very account of an earlier call: "not created" would be a phantom
@@ -330,7 +350,8 @@ fn a_row_of_an_earlier_call_is_the_same_creation_even_if_the_connection_is_lost<
     let policy = cheap_policy().clock(Ticking(AtomicI64::new(0))).build().unwrap();
     let users = UserManager::with_policy(pool.clone(), policy);
     let prepared = Arc::new(users.prepare(alice()).unwrap());
-    land_and_kill(&db, &mut *pool.get().unwrap(), users.policy().clone(), prepared.clone());
+    let policy = users.policy().clone();
+    land_and_kill(&db, &mut *pool.get().unwrap(), policy, prepared.clone(), |_, _| {});
     let creation = users.create_prepared_user(&prepared).unwrap();
     let existing = assert_matches!(creation, Creation::Existing(existing) => existing);
     assert!(existing.is_same_creation());
@@ -393,18 +414,21 @@ fn kill_before<C: TestConnection>(db: &TestDb<C>, conn: &mut C, start: &'static 
     before_statement(conn, start, move || kill(&mut killer, id));
 }
 
-/// Inserts the row on another connection, and has the server end this one, just before it inserts.
+/// Inserts the row on another connection, does something more there, and has the server end this
+/// one, just before it inserts.
 fn land_and_kill<C: TestConnection>(
     db: &TestDb<C>,
     conn: &mut C,
     policy: Policy,
     prepared: Arc<PreparedUser>,
+    afterwards: fn(Accounts<'_, C>, UserId),
 ) {
     let id = connection_id(conn);
     let mut other = db.connect();
     before_statement(conn, "INSERT", move || {
         let landed = Accounts::new(&policy, &mut other).create_user(&prepared);
         assert!(landed.unwrap().is_created());
+        afterwards(Accounts::new(&policy, &mut other), prepared.id());
         kill(&mut other, id);
     });
 }
