@@ -178,7 +178,8 @@ fn a_winner_deleted_between_violation_and_look_up_ends_in_one_true_answer<C: Tes
         if !setting.is_empty() {
             conn.batch_execute(setting).unwrap();
         }
-        let users = db.users.clone();
+        // Whoever is kept waiting gives up soon.
+        let users = db.users_with(cheap_policy().deadline(Duration::from_millis(200)));
         let mut deleter = db.connect();
         impatient(&mut deleter);
         before_statement(&mut conn, "SELECT", move || {
