@@ -152,18 +152,15 @@ fn faults() -> Vec<Told> {
             "must have at least 10 characters",
         ),
         (
-            passwords(PasswordRules::new().max_bytes(64)),
-            Fault::Password(concat!(
-                "a sentence that is a good deal longer than anybody",
-                " should be asked to type in"
-            )),
+            passwords(PasswordRules::new().max_bytes(256)),
+            Fault::Password(SENTENCE_OF_257_BYTES),
             "too_many_bytes",
-            Some(64),
-            "must have at most 64 bytes",
+            Some(256),
+            "must have at most 256 bytes",
         ),
         (
             passwords(PasswordRules::new().common_passwords_allowed(false)),
-            Fault::Password("password1234567"),
+            Fault::Password("trustno1"),
             "common_password",
             None,
             "is one that many people use: choose one that only you would think of",
@@ -319,3 +316,9 @@ fn an_account_may_have_one_name_or_the_other_where_the_policy_says_so() {
 
 const GOOD_NAME: &str = "gracehopper";
 const GOOD_EMAIL: &str = "grace.hopper@example.org";
+const SENTENCE_OF_257_BYTES: &str = concat!(
+    "the quick brown fox jumps over the lazy dog, and seven wizards box with five",
+    " jolly quacks of my vow; the quick brown fox jumps over the lazy dog, and se",
+    "ven wizards box with five jolly quacks of my vow; the quick brown fox jumps ",
+    "over the lazy dog, and seven!",
+);
