@@ -71,6 +71,11 @@ impl<C: EngineConnection> Library<C> {
         let mut expected = model.answers.iter();
         let mut compare = |library: &Self, answer: Answer, step: &dyn Debug| {
             let expected = expected.next().cloned().expect("the model has an answer to each");
+            if let (Answer::Forgotten(now), Answer::Forgotten(old)) = (&answer, &expected) {
+                // Sign-ins forget some of what is old by chance, which nobody can notice.
+                assert!(now <= old, "{now} of {old} were forgotten");
+                return;
+            }
             assert_eq!(answer, library.in_order(expected), "the answer to {step:?}");
         };
         match step {
@@ -166,8 +171,11 @@ impl<C: EngineConnection> Library<C> {
     }
 
     fn assert_tables_are_those_of(&self, model: &State) {
+        self.forget_old_attempts(1_000);
+        let mut tables = model.tables.clone();
+        tables.forget_old_attempts(model.now);
         let mut conn = self.stage.pool.get().unwrap();
-        assert_equal(&mut *conn, &model.tables, |id| self.known.get(&id).copied());
+        assert_equal(&mut *conn, &tables, |id| self.known.get(&id).copied());
     }
 
     /// Signs everybody in, after all waits were ended.

@@ -42,6 +42,14 @@ pub(crate) struct Tables {
     pub(crate) attempts: Attempts,
 }
 
+impl Tables {
+    /// Forgets what is old, and tells how many rows that were.
+    pub(crate) fn forget_old_attempts(&mut self, now: i64) -> usize {
+        let Self { accounts, attempts } = self;
+        attempts.forget_old(now, |who| accounts.rows.contains_key(&who))
+    }
+}
+
 /// What a history is about.
 #[derive(Clone, Copy, Debug)]
 enum Focus {
@@ -86,9 +94,7 @@ impl ReferenceStateMachine for Reference {
             }
             Step::TimePasses { micros, .. } => {
                 state.now += micros;
-                let Tables { accounts, attempts } = &mut state.tables;
-                let is_account = |who| accounts.rows.contains_key(&who);
-                vec![Answer::Forgotten(attempts.forget_old(state.now, is_account))]
+                vec![Answer::Forgotten(state.tables.forget_old_attempts(state.now))]
             }
         };
         state
