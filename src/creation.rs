@@ -300,8 +300,8 @@ fn decide_own(
         return Verdict::Refused(Error::IdReused { id: claim.id });
     }
     // The row has the time of this call, so an earlier try of this call made it. An earlier *call*
-    // with the same id would have another time, and has heard `Created` or will ask again itself. What
-    // has become of the row since is no matter: nobody else can hear that it was made.
+    // with the same id would have another time, and has heard `Created` or will ask again itself.
+    // What has become of the row since is no matter: nobody else can hear that it was made.
     if unanswered == Some(user.created_at) {
         return Verdict::Answer(Creation::Created(user));
     }

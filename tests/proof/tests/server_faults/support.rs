@@ -23,28 +23,7 @@ macro_rules! on_each_server {
 }
 pub(crate) use on_each_server;
 
-/// One test on each engine.
-macro_rules! on_each_engine {
-    ($($name:ident),+ $(,)?) => {$(
-        mod $name {
-            #[test]
-            fn on_sqlite() {
-                super::$name::<diesel::SqliteConnection>();
-            }
-
-            #[test]
-            fn on_postgres() {
-                super::$name::<diesel::PgConnection>();
-            }
-
-            #[test]
-            fn on_mariadb() {
-                super::$name::<diesel::MysqlConnection>();
-            }
-        }
-    )+};
-}
-pub(crate) use on_each_engine;
+pub(crate) use diesel_accounts_proof::schedule_on_each_engine as on_each_engine;
 
 /// Asserts that a value matches a pattern, and gives what it binds.
 macro_rules! assert_matches {
