@@ -1,7 +1,7 @@
 //! The script that starts the servers leaves none behind, however it ends.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -76,12 +76,17 @@ fn start(command: &[&str]) -> Running {
         .args(command)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut line = String::new();
     BufReader::new(script.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let (id, url) = line.trim().split_once(' ').unwrap();
+    let Some((id, url)) = line.trim().split_once(' ') else {
+        panic!(
+            "the command was not started: {}",
+            io::read_to_string(script.stderr.unwrap()).unwrap()
+        )
+    };
     let socket = url.split_once("unix_socket=").unwrap().1;
     let folder = Path::new(socket).ancestors().nth(2).unwrap().display().to_string();
     Running { script, folder, command: format!("/proc/{id}") }

@@ -183,6 +183,7 @@ pub(crate) fn initialise(kind: Kind, folder: &Path) {
             command.args(["--no-defaults", "--skip-test-db"]);
             command.arg("--auth-root-authentication-method=normal");
             command.arg(format!("--datadir={data}"));
+            command.arg(format!("--tmpdir={}", folder.display()));
             command
         }
         Kind::Postgres => {
