@@ -11,6 +11,10 @@
     clippy::unwrap_used,
     reason = "a test fails by panicking, and owns its database"
 )]
+#![cfg_attr(
+    not(any(feature = "mysql", feature = "postgres")),
+    expect(dead_code, reason = "some tests are not for SQLite alone")
+)]
 
 mod auto_traits;
 mod create;
