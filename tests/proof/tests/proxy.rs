@@ -131,7 +131,10 @@ fn a_reset_is_no_end_in_order() {
 #[test]
 fn a_black_hole_is_silent_until_it_is_told_to_end() {
     let scene = Scene::<PgConnection>::new();
-    for ends in [|proxy: &Proxy| proxy.set_fault(Fault::None), Proxy::cut_all] {
+    let end_the_fault = |proxy: &Proxy| {
+        proxy.set_fault(Fault::None);
+    };
+    for ends in [end_the_fault, Proxy::cut_all] {
         scene.proxy.set_fault(Fault::BlackHole);
         let mut client = TcpStream::connect(scene.proxy.port()).unwrap();
         client.write_all(POSTGRES_START).unwrap();

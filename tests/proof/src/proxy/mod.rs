@@ -98,6 +98,15 @@ impl Place {
     pub const IN_ORDER: [Self; 3] = [Self::Before, Self::Middle, Self::After];
 }
 
+/// What clients sent under one fault.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Counted {
+    /// How many messages.
+    pub messages: u64,
+    /// At how many of them a connection was ended, or they were swallowed.
+    pub strikes: u64,
+}
+
 /// A proxy on a port of the loopback device. Dropping it ends all its connections.
 #[derive(Debug)]
 pub struct Proxy {
@@ -137,19 +146,21 @@ impl Proxy {
         through(self.engine, url, self.port)
     }
 
-    /// Does something else from the next message on, and begins to count anew.
+    /// Does something else from the next message on, and begins to count anew. Tells what had been
+    /// counted until then.
     ///
     /// MariaDB's clients close a prepared statement without waiting for an answer, so that the
     /// message may be on its way still and be counted after this. Plain SQL, as in
     /// `batch_execute("SELECT 1")`, leaves nothing on its way.
-    pub fn set_fault(&self, fault: Fault) {
+    pub fn set_fault(&self, fault: Fault) -> Counted {
         let refuses = matches!(fault, Fault::Refuse);
-        self.state.set_fault(fault);
+        let counted = self.state.set_fault(fault);
         if refuses {
             self.cut_all();
             self.wake_acceptor();
         }
         self.state.wait_until_listening(!refuses);
+        counted
     }
 
     /// How many messages clients have sent since the fault was set.

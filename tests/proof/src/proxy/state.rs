@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use super::link::Link;
-use super::{Fault, Place};
+use super::{Counted, Fault, Place};
 
 /// The fault, the counts and the connections.
 #[derive(Debug)]
@@ -58,11 +58,12 @@ impl State {
         Self { shared: Mutex::new(shared), changed: Condvar::new() }
     }
 
-    pub(super) fn set_fault(&self, fault: Fault) {
+    pub(super) fn set_fault(&self, fault: Fault) -> Counted {
         let mut shared = self.lock();
         if let Fault::Random { seed, .. } = fault {
             shared.chance = Rng::with_seed(seed);
         }
+        let counted = Counted { messages: shared.messages, strikes: shared.strikes };
         (shared.messages, shared.strikes) = (0, 0);
         let was_black_hole = matches!(shared.fault, Fault::BlackHole);
         if was_black_hole && !matches!(fault, Fault::BlackHole) {
@@ -70,6 +71,7 @@ impl State {
         }
         shared.fault = fault;
         self.changed.notify_all();
+        counted
     }
 
     /// Counts a message, and decides what becomes of it.

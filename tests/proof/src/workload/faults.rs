@@ -112,8 +112,8 @@ impl<C: WorkloadConnection> Faults<'_, '_, C> {
             }
         };
         pause(&mut self.chance, millis);
-        let strikes = proxy.strikes().max(u64::from(!kind.ends_with("message")));
-        proxy.set_fault(Fault::None);
+        let counted = proxy.set_fault(Fault::None);
+        let strikes = counted.strikes.max(u64::from(!kind.ends_with("message")));
         record(self.manager.recorder, kind, Some(self.manager.settings.number), from, strikes);
     }
 

@@ -204,8 +204,7 @@ fn swallow_everywhere<C: ProofConnection, A: Send>(
         let (answer, has_happened) = thread::scope(|scope| {
             let call = scope.spawn(|| act(&users, name));
             proxy.wait_until(|proxy| proxy.strikes() > 0 || call.is_finished());
-            let has_happened = proxy.strikes() > 0;
-            proxy.set_fault(Fault::None);
+            let has_happened = proxy.set_fault(Fault::None).strikes > 0;
             (call.join().unwrap(), has_happened)
         });
         judge(&mut scene, name, answer);

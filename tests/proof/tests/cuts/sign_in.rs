@@ -96,8 +96,7 @@ fn a_right_password_that_is_cut_four_times_brings_no_wait<C: ProofConnection>() 
                 Ok(answer) => assert!(answer.is_accepted()),
                 Err(error) => assert!(matches!(error, Error::Database(_)), "{error:?}"),
             }
-            cuts += scene.proxy.strikes();
-            scene.proxy.set_fault(Fault::None);
+            cuts += scene.proxy.set_fault(Fault::None).strikes;
         }
         expect_right_password_clears(&mut scene, &user);
         if cuts == 0 {
