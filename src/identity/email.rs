@@ -1,7 +1,6 @@
 //! Email addresses: what is allowed, and the parsed form.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use email_address::{EmailAddress, Options};
 
@@ -94,12 +93,6 @@ pub(crate) struct Email {
     pub(crate) typed: String,
     /// What decides who is equal to whom.
     pub(crate) key: EmailKey,
-}
-
-impl fmt::Debug for Email {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Email(..)")
-    }
 }
 
 /// As much of a local part as may be there: what is too long is not malformed for it.

@@ -1,7 +1,6 @@
 //! Usernames: what is allowed, and the parsed form.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use icu_properties::props::{GeneralCategory, HangulSyllableType};
 use unicode_security::{RestrictionLevel, RestrictionLevelDetection};
@@ -259,12 +258,6 @@ pub(crate) struct Username {
     pub(crate) key: UsernameKey,
 }
 
-impl fmt::Debug for Username {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Username(..)")
-    }
-}
-
 /// The IdentifierClass of PRECIS outside ASCII: RFC 8264, sections 8 and 9.
 ///
 /// The characters that are allowed in some contexts only (section 9.9) are refused, but for the
@@ -357,6 +350,11 @@ mod tests {
             "stra\u{df}e",
             "\u{d64d}\u{ae38}",
             "\u{939}\u{93f}",
+            // RFC 5892, section 2.6, beside what their general category would say.
+            "\u{6fd}\u{62f}",
+            "\u{6fe}\u{62f}",
+            "\u{f40}\u{f0b}",
+            "\u{3007}",
             "7",
         ] {
             assert_eq!(codes(&rules, typed), [""; 0], "{typed:?}");
@@ -378,6 +376,13 @@ mod tests {
             ("\u{1100}\u{1100}", "character_not_allowed"),
             ("\u{ffa1}\u{ffc2}", "character_not_allowed"),
             ("\u{661}\u{6f1}", "character_not_allowed"),
+            ("\u{62f}\u{640}", "character_not_allowed"),
+            ("\u{7ca}\u{7fa}", "character_not_allowed"),
+            ("\u{ac00}\u{302e}", "character_not_allowed"),
+            ("\u{ac00}\u{302f}", "character_not_allowed"),
+            ("\u{304b}\u{3031}", "character_not_allowed"),
+            ("\u{304b}\u{3035}", "character_not_allowed"),
+            ("\u{4e00}\u{303b}", "character_not_allowed"),
             ("a\u{e000}", "character_not_allowed"),
             ("a\0b", "control_character"),
             ("a\u{85}b", "control_character"),

@@ -201,6 +201,25 @@ mod tests {
     }
 
     #[test]
+    fn an_input_shows_its_cost_and_no_secret() {
+        let input = Argon2Input {
+            variant: Argon2Variant::Id,
+            version: 0x13,
+            memory_kib: 19_456,
+            passes: 2,
+            lanes: 1,
+            password: b"canary",
+            salt: b"salt of canary",
+            secret: b"pepper of canary",
+            associated_data: b"data",
+        };
+        assert_eq!(
+            format!("{input:?}"),
+            "Argon2Input { variant: Id, memory_kib: 19456, passes: 2, lanes: 1, .. }"
+        );
+    }
+
+    #[test]
     fn memory_grows_with_a_dearer_hash_and_is_wiped_in_a_cheaper_one() {
         let mut engine = PortableEngine::new();
         let mut tags = Vec::new();

@@ -9,7 +9,6 @@
 //! variable alone are unfair: under load the slowest waits several times as long as the median.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -162,12 +161,6 @@ impl Drop for Gate {
     fn drop(&mut self) {
         self.shared.lock().closed = true;
         self.shared.given_back.notify_all();
-    }
-}
-
-impl fmt::Debug for Gate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 

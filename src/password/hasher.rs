@@ -18,7 +18,6 @@ use crate::error::{ConfigurationFailure, Error, HashingFailure, Result};
 use crate::identity::key::nfc;
 
 /// The hashing of one policy.
-#[derive(Debug)]
 pub(crate) struct Hasher {
     settings: Hashing,
     gate: Gate,
@@ -28,7 +27,6 @@ pub(crate) struct Hasher {
 /// The work that every verification comes to, or more where a hash of ours was dearer once: of
 /// Argon2, and of each kind of foreign hash that is accepted. It is made up in kind, for how kinds
 /// compare differs from machine to machine.
-#[derive(Debug)]
 struct Floor {
     /// In KiB passed over.
     argon2: u64,

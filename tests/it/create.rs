@@ -17,6 +17,7 @@ on_each_engine!(
     one_matching_field_is_existing_and_says_which,
     the_username_of_one_and_the_email_of_another_are_taken_by_two,
     a_repetition_with_the_same_id_is_the_same_creation,
+    a_repetition_of_a_creation_with_one_name_matches_that_name,
     an_id_that_belongs_to_somebody_else_is_reused,
     an_id_of_another_realm_is_reused,
     a_prepared_user_is_one_creation_however_often_it_is_inserted,
@@ -30,6 +31,7 @@ on_each_engine!(
     only_the_identifiers_that_the_policy_asks_for_are_required,
     accounts_without_a_username_do_not_conflict_with_each_other,
     what_was_typed_is_kept_without_outer_white_space,
+    mail_goes_to_the_domain_that_was_judged,
     all_fields_at_fault_are_told_before_any_statement,
 );
 
@@ -133,6 +135,18 @@ fn a_repetition_with_the_same_id_is_the_same_creation<C: TestConnection>(db: Tes
     // Nothing was overwritten.
     assert_eq!(found.unauthenticated_user().username(), Some("alice"));
     assert_eq!(db.users.user_by_id(id).unwrap(), created.created());
+}
+
+fn a_repetition_of_a_creation_with_one_name_matches_that_name<C: TestConnection>(db: TestDb<C>) {
+    let users = db.users_with(cheap_policy().identifiers(Identifiers::Either));
+    for (username, email, matched) in
+        [("alice", "", Matched::Username), ("", "alice@example.org", Matched::Email)]
+    {
+        let prepared = users.prepare(NewUser::new(username, email, PASSWORD)).unwrap();
+        assert!(users.create_prepared_user(&prepared).unwrap().is_created());
+        let found = existing(users.create_prepared_user(&prepared));
+        assert_eq!((found.matched(), found.is_same_creation()), (matched, true));
+    }
 }
 
 fn an_id_that_belongs_to_somebody_else_is_reused<C: TestConnection>(db: TestDb<C>) {
@@ -311,6 +325,15 @@ fn what_was_typed_is_kept_without_outer_white_space<C: TestConnection>(db: TestD
     let stored = db.users.user_by_id(id).unwrap().unwrap();
     assert_eq!(stored.username(), Some("\u{ff21}lice"));
     assert_eq!(stored.email(), Some("Alice@B\u{dc}CHER.example"));
+}
+
+fn mail_goes_to_the_domain_that_was_judged<C: TestConnection>(db: TestDb<C>) {
+    let user = db.create(NewUser::new("ann", "Ann@stra\u{df}e.example", PASSWORD));
+    assert_eq!(user.email(), Some("Ann@stra\u{df}e.example"));
+    assert_eq!(user.mailbox().as_deref(), Some("Ann@xn--strae-oqa.example"));
+    let users = db.users_with(cheap_policy().identifiers(Identifiers::UsernameRequired));
+    let bob = users.create_user(NewUser::new("bob", "", PASSWORD)).unwrap().created().unwrap();
+    assert_eq!(bob.mailbox(), None);
 }
 
 fn all_fields_at_fault_are_told_before_any_statement<C: TestConnection>(db: TestDb<C>) {

@@ -175,8 +175,9 @@ fn unlocking_ends_all_waits<C: TestConnection>(db: TestDb<C>) {
         assert_eq!(wrong(&attack.from(client), "alice"), None);
     }
     assert!(attack.from("first").authenticate("alice", PASSWORD).unwrap().is_accepted());
-    let nobody = attack.users.unlock_user(UserId::from_bytes([1; 16]));
-    assert_matches!(nobody, Err(Error::UserNotFound));
+    let nobody = UserId::from_bytes([1; 16]);
+    assert_matches!(attack.users.unlock_user(nobody), Err(Error::UserNotFound));
+    assert_matches!(attack.users.failed_attempts(nobody), Err(Error::UserNotFound));
 }
 
 fn unlocking_and_a_new_password_end_the_waits_of_no_other_account<C: TestConnection>(

@@ -2,12 +2,14 @@
 //! said.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use diesel::SqliteConnection;
 use diesel::result::{DatabaseErrorKind as Kind, Error as DieselError};
 use diesel_accounts::{
-    EmailRules, Error, Field, Identifiers, NewUser, PasswordRules, Policy, PolicyBuilder,
-    SchemaProblem, Scripts, UsernameRules,
+    Context, EmailRules, Error, Field, Hashing, HashingFailure, Identifiers, ImportUser, NewUser,
+    PasswordRules, Policy, PolicyBuilder, SchemaProblem, Scripts, SecretKey, UserId, UsernameRules,
+    Violation,
 };
 
 use crate::support::{PASSWORD, TestDb, assert_matches, cheap_policy, texts_of};
@@ -173,6 +175,92 @@ fn faults() -> Vec<Told> {
             "is too close to your own name or address, or to the name of this service",
         ),
     ]
+}
+
+#[test]
+fn a_context_shows_whom_the_host_can_name_and_nothing_of_the_client() {
+    let actor = UserId::from_bytes([7; 16]);
+    let context = Context::new().client("canary").known_device("canary").actor(actor);
+    assert_eq!(
+        format!("{:?}", context.request_id("request 1")),
+        "Context { actor: Some(UserId(07070707-0707-0707-0707-070707070707)), \
+         request_id: Some(\"request 1\"), .. }"
+    );
+}
+
+/// They need a service, a feature or an account.
+#[test]
+fn what_other_checks_find_in_a_password_has_its_sentence_too() {
+    for (violation, code, sentence) in [
+        (
+            Violation::BreachedPassword,
+            "breached_password",
+            "was found in a data breach elsewhere: choose one that you never used",
+        ),
+        (
+            Violation::GuessablePassword,
+            "guessable_password",
+            "is too easy to guess: a few unrelated words are better",
+        ),
+        (Violation::UnchangedPassword, "unchanged_password", "must be another one than before"),
+    ] {
+        assert_eq!((violation.code(), violation.limit()), (code, None));
+        assert_eq!(violation.to_string(), sentence);
+    }
+}
+
+#[test]
+fn an_import_is_told_all_that_is_wrong_with_it() {
+    let policy = cheap_policy().build().unwrap();
+    let told = |import: ImportUser| {
+        let invalid = policy.prepare_import(&import).unwrap().unwrap_err();
+        (invalid.fields().is_some(), invalid.hash().is_some(), invalid.to_string())
+    };
+    let good = || ImportUser::new().username(GOOD_NAME).email(GOOD_EMAIL);
+    let bad = || ImportUser::new().username("grace\u{7}").email(GOOD_EMAIL);
+    let fields = "invalid username";
+    let hash = "the format of the password hash is not known";
+    assert_eq!(told(bad()), (true, false, fields.to_owned()));
+    assert_eq!(told(good().password_hash("?")), (false, true, hash.to_owned()));
+    assert_eq!(told(bad().password_hash("?")), (true, true, format!("{fields}; {hash}")));
+}
+
+#[test]
+fn a_policy_that_cannot_be_kept_says_why() {
+    let too_long = Duration::from_secs(24 * 60 * 60 + 1);
+    for (policy, problem) in [
+        (
+            cheap_policy().hashing(Hashing::new().concurrent_hashes(0)),
+            "at least one hash must run at once",
+        ),
+        (
+            cheap_policy().hashing(Hashing::new().longest_wait(too_long)),
+            "the wait for a hash can be a day at most",
+        ),
+        (cheap_policy().deadline(too_long), "the deadline can be a day at most"),
+    ] {
+        assert_eq!(policy.build().unwrap_err().to_string(), problem);
+    }
+}
+
+#[test]
+fn keys_that_are_too_short_and_texts_that_are_no_ids_are_refused() {
+    assert!(SecretKey::new([0; 32]).is_ok());
+    assert!(SecretKey::new([0; 31]).is_err());
+    let id = UserId::new();
+    assert_eq!(id.to_string().parse(), Ok(id));
+    for text in ["", "alice", &id.to_string()[1..]] {
+        assert!(text.parse::<UserId>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn hashing_that_found_no_memory_may_find_some_later() {
+    for (failure, retryable) in
+        [(HashingFailure::OutOfMemory, true), (HashingFailure::Argon2, false)]
+    {
+        assert_eq!(Error::Hashing(failure).is_retryable(), retryable);
+    }
 }
 
 #[test]

@@ -152,6 +152,14 @@ def passlib_pbkdf2(handler):
     return make
 
 
+def passlib_digest(handler):
+    def make(password, seed, number):
+        salted = "salt" in handler.setting_kwds
+        return (handler.using(salt=alphanumeric(seed, 12)) if salted else handler).hash(password)
+
+    return make
+
+
 def passlib_scrypt(password, seed, number):
     handler = passlib.hash.scrypt.using(salt=seed[: 16 + number], rounds=4 + number)
     return handler.using(block_size=1 + number, parallelism=1 + number % 3).hash(password)
@@ -284,6 +292,10 @@ def vectors():
     ]:
         handler = getattr(passlib.hash, name)
         yield f"passlib_{name}", "cheap", passlib_pbkdf2(handler), handler.verify, cases
+    for name in ["django_salted_sha1", "hex_md5", "hex_sha1", "hex_sha256"]:
+        handler = getattr(passlib.hash, name)
+        cases = [YES_SPACES, *YES_TEXT, NO_TRIMMED]
+        yield f"passlib_{name}", "cheap", passlib_digest(handler), handler.verify, cases
     handler = passlib.hash.bcrypt
     yield "passlib_bcrypt", "cheap", passlib_bcrypt, handler.verify, [YES_TEXT[0], NO_CASE]
     yield "phc_scrypt", "cheap", passlib_scrypt, passlib.hash.scrypt.verify, FULL

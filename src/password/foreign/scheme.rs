@@ -1,6 +1,6 @@
 //! How a hash of another system is computed, and how it is written in our table.
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
 use base64ct::{Base64Unpadded, Encoding};
 use md5::Md5;
@@ -55,15 +55,6 @@ pub(crate) enum Function {
     Sha1,
     Sha256,
     Sha512,
-}
-
-/// The parameters only.
-impl fmt::Debug for Scheme {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::new();
-        self.write_to(&mut text);
-        f.write_str(text.rsplit_once(',').map_or("", |(parameters, _)| parameters))
-    }
 }
 
 impl Scheme {
