@@ -23,7 +23,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// # What it says about an account that was to be created
 ///
 /// "Not created" is said of the call that hears it. After an earlier call with the same id was
-/// [`Undetermined`](Self::Undetermined), only an answer settles what became of that one.
+/// [`Undetermined`](Self::Undetermined), only an answer settles what became of that one: see
+/// [the outcomes](crate::guide::outcomes).
 ///
 /// | variant | the account | what the host does |
 /// |---|---|---|
@@ -93,7 +94,8 @@ pub enum Error {
     HiddenConflict,
 
     /// The connection was lost while the account was being created, and the database stayed out of
-    /// reach: nobody can know yet whether it was created.
+    /// reach, or somebody else was in the way when it was asked again: nobody can know yet whether it
+    /// was created, or will be.
     ///
     /// The same call with the same id ([`NewUser::with_id`](crate::NewUser::with_id), or the same
     /// [`PreparedUser`](crate::PreparedUser)) settles it, and never creates a second account. A

@@ -76,7 +76,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// [`Error::Database`], [`Error::Busy`]; [`Error::TransactionOpen`] inside a transaction.
     pub fn forget_old_attempts(&mut self, limit: u32) -> Result<usize> {
         self.refuse_transaction()?;
-        self.sweep(limit, Instant::now() + self.policy.deadline())
+        self.sweep(limit, self.deadline())
     }
 
     /// The same for as long as there is time.

@@ -54,7 +54,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create_user(&mut self, prepared: &PreparedUser) -> Result<Creation> {
-        let until = Instant::now() + self.policy.deadline();
+        let until = self.deadline();
         let wanted = InsertUser::new(prepared, self.realm, self.policy.now());
         create(&mut Lent(self.conn), self.policy.duplicates(), &wanted, until)
     }
@@ -167,6 +167,9 @@ impl<'a> Attempts<'a> {
             };
             match attempt {
                 Attempt::Done(answer) => return answer,
+                // Whoever is in the way may go, and what was sent may still wait in the server, for
+                // something else.
+                Attempt::Strangers(answer) => return self.if_answered(answer),
                 Attempt::Contention => {}
                 Attempt::Unseen => {
                     self.unread = None;
@@ -233,8 +236,11 @@ impl<'a> Attempts<'a> {
                     Verdict::Answer(Creation::Created(_)) => {
                         Attempt::Done(Ok(Creation::Created(self.wanted.user())))
                     }
-                    Verdict::Answer(existing) => Attempt::Done(Ok(existing)),
-                    Verdict::Refused(error) => Attempt::Done(Err(error)),
+                    Verdict::Answer(Creation::Existing(own)) if own.is_same_creation() => {
+                        Attempt::Done(Ok(Creation::Existing(own)))
+                    }
+                    Verdict::Answer(existing) => Attempt::Strangers(Ok(existing)),
+                    Verdict::Refused(error) => Attempt::Strangers(Err(error)),
                     Verdict::NotVisible => Attempt::Unseen,
                 }
             }
@@ -250,21 +256,33 @@ impl<'a> Attempts<'a> {
         self.unanswered.is_none() && self.unread.is_none()
     }
 
+    /// What the creation comes to because of somebody else, if nothing is on its way that may still
+    /// make the account.
+    fn if_answered(self, answer: Result<Creation>) -> Result<Creation> {
+        match self.unanswered {
+            Some(cause) => Err(undetermined(self.wanted, cause)),
+            None => answer,
+        }
+    }
+
     /// The error that ends the creation, if it is true: an error that says "not created" is not, as
     /// long as an insertion is unanswered or its duplicate unread.
     fn if_settled(self, error: Error) -> Error {
         match self.unanswered.or(self.unread) {
-            Some(cause) => {
-                Error::Undetermined { id: self.wanted.id, cause: DatabaseFailure::new(cause) }
-            }
+            Some(cause) => undetermined(self.wanted, cause),
             None => error,
         }
     }
 }
 
+fn undetermined(wanted: &InsertUser<'_>, cause: DieselError) -> Error {
+    Error::Undetermined { id: wanted.id, cause: DatabaseFailure::new(cause) }
+}
+
 /// What one try came to.
 enum Attempt {
     Done(Result<Creation>),
+    Strangers(Result<Creation>),
     Contention,
     LostInserting(DieselError),
     LostReading(DieselError),

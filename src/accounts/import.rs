@@ -26,8 +26,8 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Database`], after which it is not known which of them were created: the same call
-    /// again tells. In a transaction [`Error::HostMustRollBack`].
+    /// [`Error::Database`] or [`Error::Undetermined`], after which it is not known which of them were
+    /// created: the same call again tells. In a transaction [`Error::HostMustRollBack`].
     pub fn import_users(&mut self, batch: &[PreparedImport]) -> Result<Vec<ImportOutcome>> {
         let now = self.policy.now();
         let rows: Vec<InsertUser<'_>> =
@@ -83,6 +83,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
     }
 
     fn import_one(&mut self, row: &InsertUser<'_>) -> Result<ImportOutcome> {
+        // Each row has a deadline of its own.
         let until = Instant::now() + self.policy.deadline();
         let verdict = match create(&mut Lent(self.conn), DUPLICATES, row, until) {
             Ok(creation) => Verdict::Answer(creation),

@@ -1,6 +1,7 @@
 //! The SQL of every act, on one connection that somebody lends.
 
 use std::fmt;
+use std::time::Instant;
 
 use crate::context::Context;
 use crate::policy::Policy;
@@ -38,6 +39,8 @@ pub struct Accounts<'a, C> {
     policy: &'a Policy,
     realm: RealmId,
     context: Context,
+    /// When the operation at hand must be over, if that began earlier.
+    until: Option<Instant>,
     conn: &'a mut C,
 }
 
@@ -58,7 +61,7 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(policy: &'a Policy, conn: &'a mut C) -> Self {
-        Self { policy, realm: RealmId::NIL, context: Context::new(), conn }
+        Self { policy, realm: RealmId::NIL, context: Context::new(), until: None, conn }
     }
 
     /// Works for somebody: see [`Context`].
@@ -73,6 +76,25 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
     pub fn in_realm(mut self, realm: RealmId) -> Self {
         self.realm = realm;
         self
+    }
+
+    /// Goes on with an operation that must be over by then.
+    pub(crate) fn until(mut self, until: Instant) -> Self {
+        self.until = Some(until);
+        self
+    }
+
+    fn deadline(&self) -> Instant {
+        self.until.unwrap_or_else(|| Instant::now() + self.policy.deadline())
+    }
+
+    /// Does several things that are one operation, and have one deadline.
+    fn as_one<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
+        let given = self.until;
+        self.until = Some(self.deadline());
+        let value = act(self);
+        self.until = given;
+        value
     }
 }
 

@@ -1,7 +1,5 @@
 //! Making the tables, and checking them.
 
-use std::time::Instant;
-
 use super::Accounts;
 use super::transaction::{read_much, transaction_depth};
 use crate::error::{Error, Result};
@@ -32,7 +30,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
         if transaction_depth(self.conn)? > 0 {
             return Err(Error::TransactionOpen);
         }
-        C::Backend::migrate(self.conn, Instant::now() + self.policy.deadline())
+        C::Backend::migrate(self.conn, self.deadline())
     }
 
     /// Tells what is wrong with the schema or the server, if anything is: for the start of a host,

@@ -86,6 +86,10 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
     /// See [`Accounts::begin_sign_in`] for an example.
     pub fn finish_sign_in(&mut self, verified: VerifiedAttempt) -> Result<SignIn> {
         self.refuse_transaction()?;
+        self.as_one(|accounts| accounts.finish(verified))
+    }
+
+    fn finish(&mut self, verified: VerifiedAttempt) -> Result<SignIn> {
         let VerifiedAttempt { attempt, outcome } = verified;
         let new_hash = match outcome {
             Outcome::Right(new_hash) => new_hash,
@@ -125,13 +129,14 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
             Some(device) => self.digest("device", &device),
             None => self.digest("client", self.context.client_key().as_bytes()),
         };
-        let admission = self.admit(subject, self.limits(bucket, device.is_some()))?;
+        let limits = self.limits(bucket, device.is_some());
+        let admission = self.as_one(|accounts| accounts.admit(subject, limits))?;
         Ok(SignInAttempt { credentials, subject, bucket, device, admission })
     }
 
     fn admit(&mut self, subject: AttemptKey, limits: [Limit<'_>; 2]) -> Result<Admission> {
         let [by_client, by_all] = limits;
-        let mut backoff = Backoff::until(Instant::now() + self.policy.deadline());
+        let mut backoff = Backoff::until(self.deadline());
         loop {
             let now = self.policy.now();
             let client = by_client.client;
@@ -262,10 +267,10 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
         let [by_client, by_all] = self.limits(bucket, device.is_some());
         // The first error is the one that tells what happened.
         let _ = match admission {
-            Admission::Admitted(then) => {
-                let by_client = self.refund(subject, &by_client, then);
-                self.refund(subject, &by_all, then).and(by_client)
-            }
+            Admission::Admitted(then) => self.as_one(|accounts| {
+                let by_client = accounts.refund(subject, &by_client, then);
+                accounts.refund(subject, &by_all, then).and(by_client)
+            }),
             Admission::PasswordDisabled(then) => self.refund(subject, &by_client, then),
             Admission::Waiting(_) => Ok(()),
         };
@@ -338,7 +343,8 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
         &mut self,
         act: impl FnMut(&mut C) -> diesel::QueryResult<T>,
     ) -> Result<T> {
-        write_alone(self.conn, Instant::now() + self.policy.deadline(), act)
+        let until = self.deadline();
+        write_alone(self.conn, until, act)
     }
 }
 

@@ -1,7 +1,5 @@
 //! Disabling, enabling, reserving and deleting an account.
 
-use std::time::Instant;
-
 use diesel::result::QueryResult;
 
 use super::Accounts;
@@ -140,7 +138,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
         };
         let rows = match transaction_depth(self.conn) {
             Ok(0) => {
-                let until = Instant::now() + self.policy.deadline();
+                let until = self.deadline();
                 write_alone(self.conn, until, |conn| conn.transaction(act))?
             }
             _ => write(self.conn, act)?,

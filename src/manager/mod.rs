@@ -294,14 +294,38 @@ where
 
     /// Does one thing on a pooled connection, which nobody gets again if it was lost meanwhile.
     fn act<T>(&self, act: impl FnOnce(&mut Accounts<'_, C>) -> Result<T>) -> Result<T> {
-        let mut conn = self.connection_until(Instant::now() + self.policy.deadline())?;
-        let result = act(&mut self.on(&mut *conn));
+        self.act_until(Instant::now() + self.policy.deadline(), act)
+    }
+
+    /// The same as a part of something that must be over by then.
+    fn act_until<T>(
+        &self,
+        until: Instant,
+        act: impl FnOnce(&mut Accounts<'_, C>) -> Result<T>,
+    ) -> Result<T> {
+        let mut conn = self.connection_until(until)?;
+        let result = act(&mut self.on(&mut *conn).until(until));
         if let Err(Error::Database(failure)) = &result {
             if Trouble::on(&mut *conn, failure.diesel_error()) == Trouble::Lost {
                 mark_lost(&mut *conn);
             }
         }
         result
+    }
+
+    /// Does two things on pooled connections, and something between that takes time of its own and
+    /// no connection.
+    fn act_twice<T, U, V>(
+        &self,
+        begin: impl FnOnce(&mut Accounts<'_, C>) -> Result<T>,
+        between: impl FnOnce(T) -> Result<U>,
+        finish: impl FnOnce(&mut Accounts<'_, C>, U) -> Result<V>,
+    ) -> Result<V> {
+        let (started, budget) = (Instant::now(), self.policy.deadline());
+        let begun = self.act_until(started + budget, begin)?;
+        let budget = budget.saturating_sub(started.elapsed());
+        let value = between(begun)?;
+        self.act_until(Instant::now() + budget, |accounts| finish(accounts, value))
     }
 
     /// A connection, waited for no longer than the host's pool is set to wait.

@@ -42,9 +42,11 @@ where
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn authenticate(&self, login: &str, password: impl Into<Password>) -> Result<SignIn> {
-        let attempt = self.act(|accounts| accounts.begin_sign_in(login))?;
-        let verified = self.policy.verify(attempt, password);
-        self.act(|accounts| accounts.finish_sign_in(verified))
+        self.act_twice(
+            |accounts| accounts.begin_sign_in(login),
+            |attempt| Ok(self.policy.verify(attempt, password)),
+            |accounts, verified| accounts.finish_sign_in(verified),
+        )
     }
 
     /// Changes a password for its owner, who gives the current one. The sessions that are open end,
@@ -63,9 +65,11 @@ where
         current: impl Into<Password>,
         new: impl Into<Password>,
     ) -> Result<PasswordChange> {
-        let change = self.act(|accounts| accounts.begin_password_change(id, new))?;
-        let verified = self.policy.verify_password_change(change, current);
-        self.act(|accounts| accounts.finish_password_change(verified))
+        self.act_twice(
+            |accounts| accounts.begin_password_change(id, new),
+            |change| Ok(self.policy.verify_password_change(change, current)),
+            |accounts, verified| accounts.finish_password_change(verified),
+        )
     }
 
     /// Validates, hashes and sets a password without asking for the current one: after a reset, or
@@ -88,8 +92,10 @@ where
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn set_password(&self, id: UserId, new: impl Into<Password>) -> Result<()> {
-        let user = self.user_by_id(id)?.ok_or(Error::UserNotFound)?;
-        let prepared = self.policy.prepare_password(&user, new)?;
-        self.act(|accounts| accounts.set_password(id, &prepared))
+        self.act_twice(
+            |accounts| accounts.user_by_id(id)?.ok_or(Error::UserNotFound),
+            |user| self.policy.prepare_password(&user, new),
+            |accounts, prepared| accounts.set_password(id, &prepared),
+        )
     }
 }

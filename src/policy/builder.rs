@@ -104,10 +104,13 @@ impl PolicyBuilder {
         self
     }
 
-    /// How long one operation may wait for connections and try again: a day at most. Defaults to 10
-    /// seconds.
+    /// How long one operation may wait for connections and try again, all its statements together: a
+    /// day at most. Defaults to 10 seconds. Each row of an import, and each half of a sign-in that
+    /// the host divides ([`Accounts::begin_sign_in`](crate::Accounts::begin_sign_in)), is one.
     ///
-    /// A single statement is bounded by the time-outs of the host's server and driver instead.
+    /// The wait for a hash has a bound of its own
+    /// ([`Hashing::longest_wait`](crate::Hashing::longest_wait)), and a single statement the
+    /// time-outs of the host's server and driver.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;

@@ -2,10 +2,12 @@
 
 #[cfg(feature = "sqlite")]
 mod sqlite_only {
-    use diesel::SqliteConnection;
-    use diesel::connection::SimpleConnection;
-
+    use std::collections::BTreeSet;
+    use std::thread;
     use std::time::Duration;
+
+    use diesel::SqliteConnection;
+    use diesel::connection::{InstrumentationEvent, SimpleConnection};
 
     use diesel::prelude::*;
     use diesel_accounts::{Accounts, Error, NewUser};
@@ -32,6 +34,34 @@ mod sqlite_only {
         };
         assert_matches!(error, Error::NotCreated(_));
         assert_eq!(db.count(), created);
+    }
+
+    /// Each of its writes has to wait for less than the deadline, and all together for longer.
+    #[test]
+    fn a_sign_in_has_one_deadline() {
+        const DEADLINE: Duration = Duration::from_millis(400);
+        let db = TestDb::<SqliteConnection>::new();
+        db.create(alice());
+        let mut conn = db.connect();
+        conn.batch_execute("PRAGMA busy_timeout = 0").unwrap();
+        let url = db.url.clone();
+        let mut met = BTreeSet::new();
+        conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            let InstrumentationEvent::StartQuery { query, .. } = event else { return };
+            let query = query.to_string();
+            let writes = ["INSERT", "UPDATE", "DELETE"].iter().any(|word| query.starts_with(word));
+            if writes && met.insert(query) {
+                let mut other = SqliteConnection::establish(&url).unwrap();
+                other.batch_execute("PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE").unwrap();
+                thread::spawn(move || {
+                    thread::sleep(DEADLINE * 3 / 4);
+                    other.batch_execute("ROLLBACK").unwrap();
+                });
+            }
+        });
+        let policy = cheap_policy().deadline(DEADLINE).build().unwrap();
+        let mut accounts = Accounts::new(&policy, &mut conn);
+        assert_matches!(accounts.begin_sign_in("alice"), Err(Error::Busy));
     }
 
     /// With RETURNING, SQLite gives out a row before the commit fails.

@@ -57,5 +57,8 @@ fn told<C: ScheduledConnection>(
     cases: impl FnMut(Story) -> Vec<Case>,
 ) {
     let cases: Vec<Case> = stories.iter().copied().flat_map(cases).collect();
-    assert_eq!(explore::<C>(group, &cases).not_taken, 0, "ways that could not be taken");
+    let explored = explore::<C>(group, &cases);
+    assert_eq!(explored.not_taken, 0, "ways that could not be taken");
+    // A host that is told to roll back comes to its end when the other one has.
+    assert_eq!((explored.gave_up, explored.bound_met), (0, 0), "hosts that came to no end");
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Case, Evidence, Rule, Violation, touched};
+use super::{Case, Evidence, Rule, Violation, struck_by, touched};
 use crate::history::{AccountId, Answer, Call, Operation, Way};
 
 pub(super) fn judge(case: &Case<'_>, violations: &mut Vec<Violation>) {
     undetermined(case, violations);
+    not_created(case, violations);
     for call in &case.history.calls {
         let longest = case.history.head.longest_step.saturating_mul(steps_of(&call.operation));
         let lasted = call.answered.saturating_sub(call.invoked);
@@ -59,6 +60,21 @@ fn undetermined(case: &Case<'_>, violations: &mut Vec<Violation>) {
         }
     }
 }
+
+/// The library itself refuses an account with other answers.
+fn not_created(case: &Case<'_>, violations: &mut Vec<Violation>) {
+    for call in &case.history.calls {
+        let Answer::NotDone { error } = &call.answer else { continue };
+        if error == NOT_CREATED && !struck_by(case.history, call, |_| true) {
+            let text = "no fault was at work";
+            let evidence = Evidence::of([call]);
+            violations.push(Violation::new(Rule::NotCreatedOnlyByFaults, text, evidence));
+        }
+    }
+}
+
+/// What [`Answer::NotDone`] says of an account that the database refused.
+pub(crate) const NOT_CREATED: &str = "not created";
 
 /// Whether a creation knows what became of its id: an error that says "not created" speaks of its
 /// own call alone.

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use crate::history::{Call, History, Row};
+use crate::history::{Call, Fault, History, Row};
 
 mod answers;
 mod conduct;
@@ -22,6 +22,7 @@ mod tests;
 
 pub use self::counts::Counts;
 
+pub(crate) use self::conduct::NOT_CREATED;
 use self::lives::Lives;
 
 /// A promise.
@@ -58,6 +59,8 @@ pub enum Rule {
     PasswordsDecideSignIns,
     /// The rows of a host's transaction are there exactly if it was committed.
     HostRowsFollowTheirTransaction,
+    /// "Not created" has a cause: a fault was at work during the call.
+    NotCreatedOnlyByFaults,
     /// An outcome is undetermined only if a fault touched the call.
     UndeterminedOnlyByFaults,
     /// Whatever was undetermined is settled by a later call with the same id.
@@ -113,12 +116,18 @@ struct Case<'a> {
     lives: Lives<'a>,
 }
 
-/// Whether a fault that severs was at work on a call's connections while it ran; on one that was
-/// lent, also before.
+/// Whether a fault that severs struck a call's connections while it ran; one that was lent, also
+/// before.
 pub(crate) fn touched(history: &History, call: &Call) -> bool {
+    struck_by(history, call, |fault| fault.severs)
+}
+
+/// The same of some faults.
+fn struck_by(history: &History, call: &Call, is_meant: impl Fn(&Fault) -> bool) -> bool {
     let since = call.lent_since.unwrap_or(call.invoked);
     history.faults.iter().any(|fault| {
-        fault.severs
+        is_meant(fault)
+            && fault.count > 0
             && fault.manager.is_none_or(|manager| manager == call.manager)
             && fault.from <= call.answered
             && fault.to >= since

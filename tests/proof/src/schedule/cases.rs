@@ -40,6 +40,10 @@ struct Report {
 pub struct Explored {
     /// How many ways could not be taken as they were chosen, however often they were tried.
     pub not_taken: u64,
+    /// In how many an actor made more statements than any does who comes to an end by itself.
+    pub bound_met: u64,
+    /// How many hosts ran their transactions again and again and gave up.
+    pub gave_up: u64,
     /// Where which answers were heard.
     pub answers: BTreeSet<String>,
 }
@@ -139,6 +143,8 @@ impl<C: ScheduledConnection> Scene<C> {
             let trace = std::mem::take(&mut scheduler.trace);
             let place = || format!("{} {case:?} schedule {schedules}: {trace:#?}", C::NAME);
             self.judge(case, &people, &calls, &told, place);
+            let gave_up = told.iter().filter(|told| told.answer.is_none()).count();
+            report.explored.gave_up += u64::try_from(gave_up).unwrap();
             *outcomes.entry(summary(&told)).or_default() += 1;
             if choices.has_strayed() {
                 strayed += 1;
@@ -155,6 +161,7 @@ impl<C: ScheduledConnection> Scene<C> {
             }
         }
         report.schedules += schedules;
+        report.explored.bound_met += bound_met;
         let places: Vec<String> = case.places.iter().map(|place| place.name::<C>()).collect();
         let mut line = format!(
             "{} | {:?} | {} | {schedules} schedules, {waits} waits",

@@ -7,6 +7,7 @@ use diesel_accounts::{
 
 use super::people::account_id;
 use super::secrets::{search_debug, search_error};
+use crate::checker::NOT_CREATED;
 use crate::history::{Answer, Name, Recorder, Sight, State, TakenReason};
 
 /// What a creation answered.
@@ -130,7 +131,7 @@ fn act_failure(recorder: &Recorder, error: Error) -> Answer {
 /// An error that says that nothing was done.
 fn failure(error: Error) -> Answer {
     let error = match error {
-        Error::NotCreated(_) => "not created",
+        Error::NotCreated(_) => NOT_CREATED,
         Error::Busy => "busy",
         Error::HiddenConflict => "hidden conflict",
         Error::Pool(_) => "pool",

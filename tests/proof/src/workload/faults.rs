@@ -6,11 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel_accounts::Engine;
 use fastrand::Rng;
 
 use super::manager::Manager;
-use super::record;
 use super::server::WorkloadConnection;
+use super::{record, record_refusals};
 use crate::database::Database;
 use crate::history::Fault as Recorded;
 use crate::proxy::{Fault, Place, Proxy};
@@ -72,9 +73,19 @@ impl<C: WorkloadConnection> Faults<'_, '_, C> {
             }
             proxy.set_fault(Fault::None);
         }
+        // What the connections are set to holds to the end.
+        while !pace.is_over() {
+            pace.wait(&mut self.chance, 8..60);
+        }
         if settings.stops_statements {
-            // Which of them was stopped only the server knows.
-            record(recorder, "short statement time-out", Some(settings.number), began, 0);
+            // Which of them was stopped, and whether any was, only the server knows.
+            record(recorder, "short statement time-out", Some(settings.number), began, 1);
+        }
+        if !settings.set_up.is_empty() {
+            record_refusals(recorder, "short time-outs", settings.number, began);
+        }
+        if settings.limits_pages && C::ENGINE == Engine::Sqlite {
+            record_refusals(recorder, "database that may not grow", settings.number, began);
         }
     }
 

@@ -185,6 +185,13 @@ fn record(recorder: &Recorder, kind: &str, manager: Option<u16>, from: u64, coun
     recorder.fault(Fault { kind: kind.to_owned(), manager, from, to, count, severs: true });
 }
 
+/// A refusal that takes no connection away.
+fn record_refusals(recorder: &Recorder, kind: &str, manager: u16, from: u64) {
+    let (kind, manager, to) = (kind.to_owned(), Some(manager), recorder.now());
+    // How often, only the database knows.
+    recorder.fault(Fault { kind, manager, from, to, count: 1, severs: false });
+}
+
 const THREADS: u16 = 32;
 /// Each phase begins with connections of its own, which cost the servers more than calls do.
 const OPERATIONS_OF_A_PHASE: u64 = 5000;

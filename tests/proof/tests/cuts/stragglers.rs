@@ -4,8 +4,10 @@
 use std::thread;
 use std::time::Duration;
 
-use diesel_accounts::{Accounts, Creation, Engine, Error, PreparedUser};
-use diesel_accounts_proof::database::ProofConnection;
+use diesel::PgConnection;
+use diesel::connection::SimpleConnection;
+use diesel_accounts::{Accounts, Creation, Duplicates, Engine, Error, NewUser, PreparedUser};
+use diesel_accounts_proof::database::{ProofConnection, policy};
 use diesel_accounts_proof::proxy::{Fault, Place};
 
 use crate::on_each_server;
@@ -80,10 +82,13 @@ fn a_straggler_that_comes_too_late_is_existing<C: ProofConnection>() {
         holder.batch_execute("COMMIT").unwrap();
         call.join().unwrap()
     });
+    // The winner may go before the straggler has met it.
+    assert!(matches!(answer, Err(Error::Undetermined { .. })), "{answer:?}");
+    scene.proxy.wait_until(|proxy| proxy.connections() <= 1);
+    let answer = scene.users.create_prepared_user(&prepared);
     let Ok(Creation::Existing(existing)) = answer else { panic!("{answer:?}") };
     assert!(!existing.is_same_creation());
     assert_ne!(existing.user_id(), prepared.id());
-    scene.proxy.wait_until(|proxy| proxy.connections() <= 1);
     assert_eq!(scene.accounts_named(&name), 1);
 }
 
@@ -97,6 +102,47 @@ fn contested<C: ProofConnection>(scene: &mut Scene<C>) -> (String, PreparedUser,
     let created = Accounts::new(scene.policy(), &mut holder).create_user(&other).unwrap();
     assert!(created.is_created());
     (name, prepared, holder)
+}
+
+/// It waits for the address. Somebody has the username when it is sent again, and goes; then the
+/// address is free. (On MariaDB whoever waits for an address has the username.)
+#[test]
+fn a_straggler_is_not_denied_for_somebody_who_is_in_the_way_meanwhile() {
+    for duplicates in [Duplicates::ReturnExisting, Duplicates::Refuse] {
+        let mut scene = Scene::<PgConnection>::with_policy(policy().duplicates(duplicates));
+        let _run = Run::new(format!("a straggler and a stranger, {duplicates:?}"));
+        scene.renew_pool();
+        let (name, address) = (scene.fresh_name(), scene.fresh_name());
+        let with_address =
+            |name: &str| NewUser::new(name, format!("{address}@example.org"), PASSWORD);
+        let prepared = scene.users.prepare(with_address(&name)).unwrap();
+        let other = scene.users.prepare(with_address(&address)).unwrap();
+        let mut holder = scene.connect_past();
+        holder.begin(PgConnection::ISOLATIONS[0].0).unwrap();
+        let held = Accounts::new(scene.policy(), &mut holder).create_user(&other);
+        assert!(held.unwrap().is_created());
+
+        let messages = messages_of_an_insertion(&mut scene);
+        let place = Place::AfterUnheard;
+        scene.proxy.set_fault(Fault::CutForGood { at: messages, place });
+        let users = scene.users.clone();
+        let (answer, stranger) = thread::scope(|scope| {
+            let call = scope.spawn(|| users.create_prepared_user(&prepared));
+            wait_for_waiting(&mut scene, 1, || call.is_finished());
+            let stranger = NewUser::new(&name, format!("{name}@example.org"), PASSWORD);
+            let stranger = scene.direct.create_user(stranger).unwrap().created().unwrap();
+            scene.proxy.set_fault(Fault::None);
+            (call.join().unwrap(), stranger)
+        });
+        scene.direct.delete_user(stranger.id()).unwrap();
+        holder.batch_execute("ROLLBACK").unwrap();
+        wait_for_waiting(&mut scene, 0, || false);
+        // PostgreSQL goes on with what nobody waits for any more.
+        assert_eq!(scene.accounts_named(&name), 1);
+        assert!(matches!(answer, Err(Error::Undetermined { .. })), "{answer:?}");
+        assert!(!scene.users.create_prepared_user(&prepared).unwrap().is_created());
+        expect_one(&mut scene, &name, &prepared);
+    }
 }
 
 /// Cuts the next insertion when the server has it: at its last message, on a new connection.

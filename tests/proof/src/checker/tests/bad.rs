@@ -314,3 +314,21 @@ fn answers_that_are_not_true_in_one_order() {
         .row(row(BOB, 2, 2))
         .breaks(Rule::Linearizable);
 }
+
+#[test]
+fn a_creation_that_fails_for_no_reason() {
+    let refused = || Answer::NotDone { error: NOT_CREATED.to_owned() };
+    Made::new().then(create(ALICE, 1, 1), refused()).breaks(Rule::NotCreatedOnlyByFaults);
+    assert_eq!(Made::new().fault(0, 50).then(create(ALICE, 1, 1), refused()).broken(), []);
+}
+
+#[test]
+fn a_fault_that_struck_nobody_excuses_nothing() {
+    let mut made = Made::new()
+        .fault(0, 200)
+        .then(create(ALICE, 1, 1), Answer::Undetermined)
+        .then(create(ALICE, 1, 1), Answer::Created)
+        .row(row(ALICE, 1, 1));
+    made.history.faults[0].count = 0;
+    made.breaks(Rule::UndeterminedOnlyByFaults);
+}

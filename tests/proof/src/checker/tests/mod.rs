@@ -1,6 +1,6 @@
 //! Histories made by hand: good ones, and one bad one for each rule.
 
-use super::{Rule, check};
+use super::{NOT_CREATED, Rule, check};
 use crate::history::{
     AccountId, Answer, Call, End, Fault, Head, History, Leak, Login, Moment, Name, Operation,
     Password, PoolState, Row, Sight, State, TakenReason, Way,
