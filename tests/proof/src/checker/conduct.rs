@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Case, Evidence, Rule, Violation, struck_by, touched};
-use crate::history::{AccountId, Answer, Call, Operation, Way};
+use crate::history::{AccountId, Answer, Call, Operation, PoolState, Way};
 
 pub(super) fn judge(case: &Case<'_>, violations: &mut Vec<Violation>) {
     undetermined(case, violations);
@@ -20,7 +20,14 @@ pub(super) fn judge(case: &Case<'_>, violations: &mut Vec<Violation>) {
             violations.push(Violation::new(Rule::NothingStrange, error, evidence));
         }
     }
-    for pool in case.history.pools.iter().filter(|pool| pool.usable != pool.size) {
+    let is_severed = |manager| {
+        let mut faults = case.history.faults.iter().filter(|fault| fault.severs);
+        faults.any(|fault| fault.manager.is_none_or(|severed| severed == manager))
+    };
+    let is_whole = |pool: &PoolState| {
+        pool.usable == pool.size && (pool.discarded == 0 || is_severed(pool.manager))
+    };
+    for pool in case.history.pools.iter().filter(|pool| !is_whole(pool)) {
         let text = format!("{pool:?}");
         violations.push(Violation::new(Rule::PoolsAreWhole, text, Evidence::default()));
     }

@@ -67,7 +67,8 @@ pub enum Rule {
     UndeterminedIsSettled,
     /// No call lasts beyond its deadline.
     DeadlinesHold,
-    /// The pool has all of its connections at the end, and they work.
+    /// The pool has all of its connections at the end, and they work; it has thrown none away unless
+    /// they were severed.
     PoolsAreWhole,
     /// No secret is in any output.
     SecretsStaySecret,

@@ -359,6 +359,9 @@ pub struct PoolState {
     pub size: u32,
     /// How many it gave at once that answer and have no transaction open.
     pub usable: u32,
+    /// How many it has thrown away: they were lost, or came back with a transaction open.
+    #[serde(default)]
+    pub discarded: u32,
 }
 
 /// A secret in an output.

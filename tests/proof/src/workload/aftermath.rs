@@ -24,14 +24,13 @@ pub(super) fn pool_state<C: WorkloadConnection>(manager: &Manager<'_, C>) -> Poo
     let mut taken: Vec<_> =
         (0..size).filter_map(|_| manager.pool.get_timeout(Duration::from_secs(30)).ok()).collect();
     let usable = taken.iter_mut().filter_map(|conn| {
-        // It would be refused if one were open.
         AnsiTransactionManager::begin_transaction(&mut **conn).ok()?;
         let answers = is_whole(&mut **conn);
         AnsiTransactionManager::rollback_transaction(&mut **conn).ok()?;
         answers.then_some(())
     });
     let usable = u32::try_from(usable.count()).unwrap();
-    PoolState { manager: manager.settings.number, size, usable }
+    PoolState { manager: manager.settings.number, size, usable, discarded: manager.discarded() }
 }
 
 fn row_of(row: &AccountRow, people: &People) -> Row {

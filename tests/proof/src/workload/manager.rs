@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Error as R2d2Error, Pool};
@@ -29,7 +29,7 @@ pub(super) struct Manager<'a, C: WorkloadConnection> {
     pub(super) session: String,
     pub(super) recorder: &'a Recorder,
     url: String,
-    leaked: Arc<AtomicBool>,
+    watch: Arc<Watch>,
 }
 
 /// What is different from manager to manager.
@@ -109,8 +109,8 @@ impl<'a, C: WorkloadConnection> Manager<'a, C> {
         let has_proxy = settings.is_exposed && C::ENGINE != Engine::Sqlite;
         let proxy = has_proxy.then(|| Proxy::in_front_of(C::ENGINE, &url));
         let url = proxy.as_ref().map_or(url.clone(), |proxy| proxy.url(&url));
-        let leaked = Arc::new(AtomicBool::new(false));
-        let set_up = SetUp::new(&settings, &leaked);
+        let watch = Arc::new(Watch::default());
+        let set_up = SetUp::new(&settings, &watch);
         let pool = Pool::builder()
             .max_size(settings.size)
             .min_idle(Some(0))
@@ -125,7 +125,7 @@ impl<'a, C: WorkloadConnection> Manager<'a, C> {
         let users = UserManager::with_policy(pool.clone(), policy().build().unwrap());
         let refusing = policy().duplicates(Duplicates::Refuse).build().unwrap();
         let refusing = UserManager::with_policy(pool.clone(), refusing);
-        Self { settings, pool, users, refusing, proxy, session, recorder, url, leaked }
+        Self { settings, pool, users, refusing, proxy, session, recorder, url, watch }
     }
 
     /// A connection that is not from the pool, set as those are, and when it was begun to be made;
@@ -137,11 +137,16 @@ impl<'a, C: WorkloadConnection> Manager<'a, C> {
                 std::thread::sleep(Duration::from_millis(5));
                 continue;
             };
-            if SetUp::new(&self.settings, &self.leaked).on_acquire(&mut conn).is_ok() {
+            if SetUp::new(&self.settings, &self.watch).on_acquire(&mut conn).is_ok() {
                 return Some((conn, since));
             }
         }
         None
+    }
+
+    /// How many connections the pool has thrown away.
+    pub(super) fn discarded(&self) -> u32 {
+        self.watch.discarded.load(Ordering::Relaxed)
     }
 
     /// Ends all faults; tells whether a secret was in the query log.
@@ -149,7 +154,7 @@ impl<'a, C: WorkloadConnection> Manager<'a, C> {
         if let Some(proxy) = &self.proxy {
             proxy.set_fault(Fault::None);
         }
-        if self.leaked.load(Ordering::Relaxed) {
+        if self.watch.leaked.load(Ordering::Relaxed) {
             self.recorder.leak("the query log", "a password or its hash");
         }
     }
@@ -164,21 +169,29 @@ pub(super) fn is_whole<C: WorkloadConnection>(conn: &mut C) -> bool {
 struct SetUp {
     sql: &'static str,
     limits_pages: bool,
-    leaked: Arc<AtomicBool>,
+    watch: Arc<Watch>,
+}
+
+/// What is seen of the connections.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// Whether a secret was in the query log.
+    leaked: AtomicBool,
+    discarded: AtomicU32,
 }
 
 impl SetUp {
-    fn new(settings: &Settings, leaked: &Arc<AtomicBool>) -> Self {
+    fn new(settings: &Settings, watch: &Arc<Watch>) -> Self {
         let Settings { set_up: sql, limits_pages, .. } = *settings;
-        Self { sql, limits_pages, leaked: leaked.clone() }
+        Self { sql, limits_pages, watch: watch.clone() }
     }
 }
 
 impl<C: WorkloadConnection> CustomizeConnection<C, R2d2Error> for SetUp {
     fn on_acquire(&self, conn: &mut C) -> Result<(), R2d2Error> {
-        let leaked = self.leaked.clone();
+        let watch = self.watch.clone();
         conn.set_instrumentation(searched_query_log(move |_| {
-            leaked.store(true, Ordering::Relaxed)
+            watch.leaked.store(true, Ordering::Relaxed)
         }));
         conn.set_up().map_err(R2d2Error::QueryError)?;
         if !self.sql.is_empty() {
@@ -188,5 +201,9 @@ impl<C: WorkloadConnection> CustomizeConnection<C, R2d2Error> for SetUp {
             true => conn.limit_pages().map_err(R2d2Error::QueryError),
             false => Ok(()),
         }
+    }
+
+    fn on_release(&self, _: C) {
+        self.watch.discarded.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -283,8 +283,19 @@ fn a_call_beyond_its_deadline() {
 #[test]
 fn a_pool_that_lost_a_connection() {
     let mut made = Made::new();
-    made.history.pools.push(PoolState { manager: 0, size: 2, usable: 1 });
+    made.history.pools.push(PoolState { manager: 0, size: 2, usable: 1, discarded: 0 });
     made.breaks(Rule::PoolsAreWhole);
+}
+
+#[test]
+fn a_pool_that_threw_a_connection_away_for_nothing() {
+    let discarded = PoolState { manager: 0, size: 2, usable: 2, discarded: 1 };
+    let mut made = Made::new();
+    made.history.pools.push(discarded);
+    made.breaks(Rule::PoolsAreWhole);
+    let mut severed = Made::new().fault(0, 10);
+    severed.history.pools.push(discarded);
+    severed.is_good();
 }
 
 #[test]

@@ -198,7 +198,7 @@ fn a_record_survives_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a folder").join("record.jsonl");
     let mut made = deleted_and_made_again().fault(3, 4).host_row(9);
-    made.history.pools.push(PoolState { manager: 0, size: 2, usable: 2 });
+    made.history.pools.push(PoolState { manager: 0, size: 2, usable: 2, discarded: 0 });
     made.history.leaks.push(Leak { output: "log".to_owned(), secret: "a password".to_owned() });
     made.history.head.settings.insert("threads".to_owned(), "8".to_owned());
     made.history.write(&path).unwrap();
