@@ -16,7 +16,7 @@ use crate::scene::{PASSWORD, Run, Scene, new_user};
 on_each_server!(
     a_straggler_and_what_the_pool_sends_again_are_one_creation,
     a_straggler_and_what_the_host_sends_again_are_one_creation,
-    a_straggler_that_comes_too_late_is_existing,
+    a_straggler_that_comes_too_late_is_existing_when_asked_again,
 );
 
 /// The name is taken by a transaction that is rolled back when both wait for it.
@@ -69,7 +69,7 @@ fn a_straggler_and_what_the_host_sends_again_are_one_creation<C: ProofConnection
 }
 
 /// The name is taken by a transaction that commits.
-fn a_straggler_that_comes_too_late_is_existing<C: ProofConnection>() {
+fn a_straggler_that_comes_too_late_is_existing_when_asked_again<C: ProofConnection>() {
     let mut scene = Scene::<C>::without_pings();
     let (name, prepared, mut holder) = contested(&mut scene);
     let _run = Run::new(format!("a straggler on {:?}", C::ENGINE));
