@@ -17,7 +17,8 @@ use diesel_accounts::{
 };
 use tempfile::TempDir;
 
-/// A database with our schema in it, removed when it is dropped.
+/// A database with our schema in it. One of SQLite is removed when this is dropped; one on a server
+/// goes with the server.
 #[derive(Debug)]
 pub struct Database<C: ProofConnection> {
     url: String,

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use super::acts::{change_answer, creation_answer, found_answer, password_answer, sign_in_answer};
 use super::host::{Intent, transact};
 use super::manager::{Manager, is_whole};
-use super::people::{Cell, People, Person, account_id};
+use super::people::{Cell, People, Person, account_id, user_id};
 use super::server::WorkloadConnection;
 use crate::history::{Answer, End, Login, Moment, Operation, Thread, Way};
 
@@ -245,7 +245,6 @@ impl<'a, 'm, C: WorkloadConnection> Worker<'a, 'm, C> {
     }
 
     fn change(&mut self, operation: Operation) {
-        use super::people::user_id;
         let asked = operation.clone();
         self.act(operation, |recorder, users| {
             let answer = match asked {
@@ -260,7 +259,6 @@ impl<'a, 'm, C: WorkloadConnection> Worker<'a, 'm, C> {
     }
 
     fn find(&mut self, operation: Operation) {
-        use super::people::user_id;
         let (asked, by_login) = (operation.clone(), self.chance.bool());
         self.act(operation, |recorder, users| {
             let answer = match asked {
