@@ -8,17 +8,19 @@ use std::time::Instant;
 
 use diesel::result::Error as DieselError;
 
+use self::tries::{Attempt, try_until};
 use super::Accounts;
 use super::transaction::{in_savepoint_if_needed, transaction_depth};
 use crate::creation::{Creation, Verdict, decide};
 use crate::error::{DatabaseFailure, Error, Result};
 use crate::new_user::PreparedUser;
 use crate::policy::Duplicates;
-use crate::retry::Backoff;
 use crate::store::AccountConnection;
 use crate::store::dialect::{Dialect, Trouble};
 use crate::store::rows::InsertUser;
 use crate::store::users::UserQueries;
+
+mod tries;
 
 impl<C: AccountConnection> Accounts<'_, C> {
     /// Creates a user, or returns the one that exists.
@@ -94,7 +96,9 @@ where
     S: Connections<C>,
 {
     match transaction_depth(connections.current(until)?) {
-        Ok(0) => Attempts::new(duplicates, wanted, until).run(connections),
+        Ok(0) => try_until(until, wanted.id, connections, |conn: &mut C, is_unanswered| {
+            attempt(conn, duplicates, wanted, is_unanswered)
+        }),
         Ok(_) => create_in_transaction(connections.current(until)?, duplicates, wanted),
         Err(broken) => Err(Error::HostMustRollBack(Some(DatabaseFailure::new(broken)))),
     }
@@ -129,168 +133,44 @@ fn create_in_transaction<C: AccountConnection>(
     }
 }
 
-/// The tries of one creation on connections without a transaction.
-struct Attempts<'a> {
+/// One try on a connection without a transaction.
+fn attempt<C: AccountConnection>(
+    conn: &mut C,
     duplicates: Duplicates,
-    wanted: &'a InsertUser<'a>,
-    until: Instant,
-    backoff: Backoff,
-    /// What happened to a connection on which an insertion was sent and never answered.
-    unanswered: Option<DieselError>,
-    /// Why nobody could be looked up after an insertion was refused as a duplicate: it may be the
-    /// duplicate of this very creation, from an earlier call.
-    unread: Option<DieselError>,
-    /// How often the database named a conflict with nobody.
-    unseen: u32,
-    /// How often the server refused for a reason that cannot be told apart.
-    unnamed: u32,
-}
-
-impl<'a> Attempts<'a> {
-    fn new(duplicates: Duplicates, wanted: &'a InsertUser<'a>, until: Instant) -> Self {
-        let backoff = Backoff::until(until);
-        let (unanswered, unread) = (None, None);
-        Self { duplicates, wanted, until, backoff, unanswered, unread, unseen: 0, unnamed: 0 }
+    wanted: &InsertUser<'_>,
+    is_unanswered: bool,
+) -> Attempt {
+    match C::Backend::insert_user(conn, wanted) {
+        Ok(1..) => return Attempt::Own(Creation::Created(wanted.user())),
+        Ok(0) => {}
+        Err(error) => match Trouble::on(conn, &error) {
+            Trouble::Conflict => {}
+            Trouble::Contention => return Attempt::Contention,
+            Trouble::Lost => return Attempt::LostInserting(error),
+            Trouble::Refused => return Attempt::Refused(error),
+            Trouble::Unnamed => return Attempt::Unnamed(error),
+        },
     }
-
-    fn run<C, S>(mut self, connections: &mut S) -> Result<Creation>
-    where
-        C: AccountConnection,
-        S: Connections<C>,
-    {
-        loop {
-            let attempt = match connections.current(self.until) {
-                Ok(conn) => self.attempt(conn),
-                Err(error) if self.is_settled() => return Err(error),
-                // The pool may be set to wait for less than there is time to find out.
-                Err(_) => Attempt::Contention,
-            };
-            match attempt {
-                Attempt::Done(answer) => return answer,
-                // Whoever is in the way may go, and what was sent may still wait in the server, for
-                // something else.
-                Attempt::Strangers(answer) => return self.if_answered(answer),
-                Attempt::Contention => {}
-                Attempt::Unseen => {
-                    self.unread = None;
-                    self.unseen += 1;
-                    if self.unseen == MOST_TRIES {
-                        return Err(self.if_settled(Error::HiddenConflict));
-                    }
+    let claim = wanted.claim();
+    match C::Backend::holders(conn, &claim) {
+        Ok(rows) => {
+            let unanswered = is_unanswered.then_some(wanted.created_at);
+            match decide(&claim, rows, duplicates, unanswered) {
+                // As it was made, for it may have been changed or reserved since.
+                Verdict::Answer(Creation::Created(_)) => {
+                    Attempt::Own(Creation::Created(wanted.user()))
                 }
-                Attempt::Unread(cause) => {
-                    self.unread = Some(cause);
-                    self.unnamed += 1;
-                    if self.unnamed == MOST_TRIES {
-                        return Err(self.if_settled(Error::Busy));
-                    }
+                Verdict::Answer(Creation::Existing(own)) if own.is_same_creation() => {
+                    Attempt::Own(Creation::Existing(own))
                 }
-                Attempt::Refused(cause) => {
-                    let refused = Error::NotCreated(DatabaseFailure::new(cause));
-                    return Err(self.if_settled(refused));
-                }
-                Attempt::Unnamed(cause) => {
-                    self.unnamed += 1;
-                    if self.unnamed == MOST_TRIES {
-                        let refused = Error::NotCreated(DatabaseFailure::new(cause));
-                        return Err(self.if_settled(refused));
-                    }
-                }
-                Attempt::LostInserting(cause) => {
-                    self.unanswered = Some(cause);
-                    if !connections.replace_lost() {
-                        return Err(self.if_settled(Error::Busy));
-                    }
-                }
-                Attempt::LostReading(cause) => {
-                    self.unread = Some(cause);
-                    if !connections.replace_lost() {
-                        return Err(self.if_settled(Error::Busy));
-                    }
-                }
-            }
-            if !self.backoff.pause() {
-                return Err(self.if_settled(Error::Busy));
+                Verdict::Answer(existing) => Attempt::Strangers(Ok(existing)),
+                Verdict::Refused(error) => Attempt::Strangers(Err(error)),
+                Verdict::NotVisible => Attempt::Unseen,
             }
         }
-    }
-
-    fn attempt<C: AccountConnection>(&self, conn: &mut C) -> Attempt {
-        match C::Backend::insert_user(conn, self.wanted) {
-            Ok(1..) => return Attempt::Done(Ok(Creation::Created(self.wanted.user()))),
-            Ok(0) => {}
-            Err(error) => match Trouble::on(conn, &error) {
-                Trouble::Conflict => {}
-                Trouble::Contention => return Attempt::Contention,
-                Trouble::Lost => return Attempt::LostInserting(error),
-                Trouble::Refused => return Attempt::Refused(error),
-                Trouble::Unnamed => return Attempt::Unnamed(error),
-            },
-        }
-        let claim = self.wanted.claim();
-        match C::Backend::holders(conn, &claim) {
-            Ok(rows) => {
-                let unanswered = self.unanswered.as_ref().map(|_| self.wanted.created_at);
-                match decide(&claim, rows, self.duplicates, unanswered) {
-                    // As it was made, for it may have been changed or reserved since.
-                    Verdict::Answer(Creation::Created(_)) => {
-                        Attempt::Done(Ok(Creation::Created(self.wanted.user())))
-                    }
-                    Verdict::Answer(Creation::Existing(own)) if own.is_same_creation() => {
-                        Attempt::Done(Ok(Creation::Existing(own)))
-                    }
-                    Verdict::Answer(existing) => Attempt::Strangers(Ok(existing)),
-                    Verdict::Refused(error) => Attempt::Strangers(Err(error)),
-                    Verdict::NotVisible => Attempt::Unseen,
-                }
-            }
-            Err(error) => match Trouble::on(conn, &error) {
-                Trouble::Lost => Attempt::LostReading(error),
-                _ => Attempt::Unread(error),
-            },
-        }
-    }
-
-    /// Whether it is certain that no account has come of this creation.
-    fn is_settled(&self) -> bool {
-        self.unanswered.is_none() && self.unread.is_none()
-    }
-
-    /// What the creation comes to because of somebody else, if nothing is on its way that may still
-    /// make the account.
-    fn if_answered(self, answer: Result<Creation>) -> Result<Creation> {
-        match self.unanswered {
-            Some(cause) => Err(undetermined(self.wanted, cause)),
-            None => answer,
-        }
-    }
-
-    /// The error that ends the creation, if it is true: an error that says "not created" is not, as
-    /// long as an insertion is unanswered or its duplicate unread.
-    fn if_settled(self, error: Error) -> Error {
-        match self.unanswered.or(self.unread) {
-            Some(cause) => undetermined(self.wanted, cause),
-            None => error,
-        }
+        Err(error) => match Trouble::on(conn, &error) {
+            Trouble::Lost => Attempt::LostReading(error),
+            _ => Attempt::Unread(error),
+        },
     }
 }
-
-fn undetermined(wanted: &InsertUser<'_>, cause: DieselError) -> Error {
-    Error::Undetermined { id: wanted.id, cause: DatabaseFailure::new(cause) }
-}
-
-/// What one try came to.
-enum Attempt {
-    Done(Result<Creation>),
-    Strangers(Result<Creation>),
-    Contention,
-    LostInserting(DieselError),
-    LostReading(DieselError),
-    Refused(DieselError),
-    Unnamed(DieselError),
-    Unread(DieselError),
-    Unseen,
-}
-
-/// How often an answer that makes no sense is asked for.
-const MOST_TRIES: u32 = 3;

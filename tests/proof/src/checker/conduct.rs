@@ -9,7 +9,7 @@ pub(super) fn judge(case: &Case<'_>, violations: &mut Vec<Violation>) {
     undetermined(case, violations);
     not_created(case, violations);
     for call in &case.history.calls {
-        let longest = case.history.head.longest_step.saturating_mul(steps_of(&call.operation));
+        let longest = call.longest_step.saturating_mul(steps_of(&call.operation));
         let lasted = call.answered.saturating_sub(call.invoked);
         if lasted > longest {
             let text = format!("it lasted {} ms", lasted / 1_000_000);
@@ -92,14 +92,11 @@ pub(super) fn is_settling(call: &Call) -> bool {
     )
 }
 
-/// How many times in one call a deadline begins anew: each hashing lies between two uses of the
-/// pool, and a host's transaction has statements of its own.
+/// How many times in one call a deadline begins anew: a host's transaction has statements of its
+/// own, before the library's and after.
 fn steps_of(operation: &Operation) -> u64 {
     match operation {
-        Operation::Create { way: Way::Transaction { .. }, .. }
-        | Operation::Authenticate { .. }
-        | Operation::ChangePassword { .. }
-        | Operation::SetPassword { .. } => 3,
+        Operation::Create { way: Way::Transaction { .. }, .. } => 3,
         _ => 1,
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 mod file;
 mod recorder;
 
-pub use self::recorder::{Recorder, Thread};
+pub use self::recorder::{Caller, Recorder, Thread};
 
 /// Nanoseconds since the beginning of the record, on a clock that only goes forward.
 pub type Moment = u64;
@@ -49,9 +49,6 @@ pub struct Head {
     pub versions: BTreeMap<String, String>,
     /// Threads, pools, time-outs.
     pub settings: BTreeMap<String, String>,
-    /// The longest that one step of a call may take: the deadline of the policy, the statement
-    /// under way when it passes, and what a busy machine adds.
-    pub longest_step: Moment,
 }
 
 /// One call, and what came of it.
@@ -63,6 +60,9 @@ pub struct Call {
     pub thread: u16,
     /// Through which pool, or past which proxy.
     pub manager: u16,
+    /// The longest that one step of it may take: the deadline of the policy, the statement under
+    /// way when it passes, and what a busy machine adds.
+    pub longest_step: Moment,
     /// When it was invoked.
     pub invoked: Moment,
     /// When it was answered; for a caller that was killed, when it was gone.

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Answer, Call, Fault, History, Leak, Moment, Operation};
 
@@ -20,6 +20,15 @@ pub struct Thread<'a> {
     recorder: &'a Recorder,
     number: u16,
     calls: Vec<Call>,
+}
+
+/// Whose call it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// Through which pool, or past which proxy.
+    pub manager: u16,
+    /// The longest that one step of a call may take.
+    pub longest_step: Duration,
 }
 
 impl Recorder {
@@ -92,7 +101,7 @@ impl<'a> Thread<'a> {
     /// has had the connection that it lends.
     pub fn call(
         &mut self,
-        manager: u16,
+        caller: Caller,
         operation: Operation,
         act: impl FnOnce(u64) -> (Answer, Option<Moment>),
     ) -> Answer {
@@ -104,7 +113,8 @@ impl<'a> Thread<'a> {
         self.calls.push(Call {
             number,
             thread,
-            manager,
+            manager: caller.manager,
+            longest_step: u64::try_from(caller.longest_step.as_nanos()).unwrap(),
             invoked,
             answered,
             lent_since,

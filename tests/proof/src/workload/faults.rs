@@ -92,7 +92,7 @@ impl<C: WorkloadConnection> Faults<'_, '_, C> {
     /// Does something to the connections on their way.
     fn disturb(&mut self, proxy: &Proxy) {
         let from = self.manager.recorder.now();
-        let (kind, millis) = match self.chance.u8(0..20) {
+        let (kind, millis) = match self.chance.u8(0..24) {
             0 => {
                 proxy.set_fault(Fault::Refuse);
                 ("connection refused", 10..60)
@@ -113,10 +113,15 @@ impl<C: WorkloadConnection> Faults<'_, '_, C> {
                 proxy.reset_all();
                 ("all connections reset", 0..1)
             }
+            5 => {
+                proxy.set_fault(Fault::BlackHole);
+                ("everything swallowed, then the connections ended", 20..200)
+            }
             _ => {
                 let mut places = Place::IN_ORDER.to_vec();
-                // What is lost after the server has done it is the worst.
+                // What is lost after the server has done it is the worst, or while it does it.
                 places.extend([Place::BeforeByReset, Place::After, Place::After]);
+                places.extend([Place::AfterUnheard, Place::AfterUnheard]);
                 let (seed, per_mille) = (self.chance.u64(..), self.chance.u32(5..60));
                 proxy.set_fault(Fault::Random { seed, per_mille, places });
                 ("connection cut at a message", 60..300)

@@ -12,9 +12,9 @@ use fastrand::Rng;
 use super::host::LOCKS;
 use super::secrets::searched_query_log;
 use super::server::WorkloadConnection;
-use super::{DEADLINE, SHORT_DEADLINE};
+use super::{DEADLINE, HEADROOM, LONGEST_STATEMENT, SHORT_DEADLINE};
 use crate::database::{Database, policy};
-use crate::history::{Moment, Recorder};
+use crate::history::{Caller, Moment, Recorder};
 use crate::proxy::{Fault, Proxy};
 
 /// A pool, and what is between it and the database.
@@ -38,6 +38,8 @@ pub(super) struct Settings {
     pub(super) number: u16,
     pub(super) size: u32,
     pub(super) deadline: Duration,
+    /// How long one statement may take, by what the connections are set to.
+    pub(super) longest_statement: Duration,
     /// How long the pool waits for a connection.
     pub(super) patience: Duration,
     /// Whether there is a proxy, where there is a server.
@@ -57,6 +59,7 @@ impl Settings {
             number: 0,
             size: 8,
             deadline: DEADLINE,
+            longest_statement: LONGEST_STATEMENT,
             patience: DEADLINE,
             is_exposed: false,
             set_up: "",
@@ -86,17 +89,28 @@ impl Settings {
             limits_pages: !is_calm && chance.bool(),
             ..first.clone()
         };
+        let stops_statements = !is_calm && engine != Engine::Sqlite;
         let third = Self {
             number: 2,
             size: 1,
+            longest_statement: match stops_statements {
+                true => STOPPED_AFTER,
+                false => LONGEST_STATEMENT,
+            },
             patience: Duration::from_millis(500),
             deadline: if is_calm || chance.bool() { DEADLINE } else { SHORT_DEADLINE },
             set_up: hasty,
             limits_pages: false,
-            stops_statements: !is_calm && engine != Engine::Sqlite,
+            stops_statements,
             ..second.clone()
         };
         vec![first, second, third]
+    }
+
+    /// Who calls by these.
+    pub(super) fn caller(&self) -> Caller {
+        let longest_step = self.deadline + self.longest_statement + HEADROOM;
+        Caller { manager: self.number, longest_step }
     }
 }
 
@@ -207,3 +221,6 @@ impl<C: WorkloadConnection> CustomizeConnection<C, R2d2Error> for SetUp {
         self.watch.discarded.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+/// What the settings of the hasty say.
+const STOPPED_AFTER: Duration = Duration::from_millis(100);

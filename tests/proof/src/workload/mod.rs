@@ -165,14 +165,7 @@ fn head<C: WorkloadConnection>(plan: &Plan, conn: &mut C) -> Head {
         ("pools".to_owned(), "8, 2, 1".to_owned()),
         ("deadlines".to_owned(), format!("{DEADLINE:?}, {DEADLINE:?}, {SHORT_DEADLINE:?}")),
     ]);
-    let longest = DEADLINE + LONGEST_STATEMENT + HEADROOM;
-    Head {
-        seed: plan.seed,
-        engine: format!("{:?}", C::ENGINE).to_lowercase(),
-        versions,
-        settings,
-        longest_step: u64::try_from(longest.as_nanos()).unwrap(),
-    }
+    Head { seed: plan.seed, engine: format!("{:?}", C::ENGINE).to_lowercase(), versions, settings }
 }
 
 fn execute(conn: &mut impl SimpleConnection, sql: &str) {
@@ -203,6 +196,6 @@ const SHORT_DEADLINE: Duration = Duration::from_millis(80);
 /// What the server or the driver sets.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(20);
 /// For a machine on which other things are done.
-const HEADROOM: Duration = Duration::from_secs(30);
+const HEADROOM: Duration = Duration::from_secs(10);
 /// A connection that was cut after a message ends when the server has answered it.
 const AFTERMATH: Duration = Duration::from_millis(1200);

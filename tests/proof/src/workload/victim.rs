@@ -16,9 +16,9 @@ use super::faults::Pace;
 use super::manager::Manager;
 use super::people::{People, account_id, user_id};
 use super::server::WorkloadConnection;
-use super::{Plan, THREADS};
+use super::{DEADLINE, HEADROOM, LONGEST_STATEMENT, Plan, THREADS};
 use crate::database::{Database, policy, pool_at};
-use crate::history::{AccountId, Answer, End, Fault, Operation, Way};
+use crate::history::{AccountId, Answer, Caller, End, Fault, Operation, Way};
 
 /// What the process is asked to do.
 #[derive(Deserialize, Serialize)]
@@ -97,6 +97,8 @@ pub(super) fn torment<C: WorkloadConnection>(
     let recorder = managers[0].recorder;
     let mut thread = recorder.thread(THREADS + 1);
     let mut victim = None;
+    let longest_step = DEADLINE + LONGEST_STATEMENT + HEADROOM;
+    let caller = Caller { manager: VICTIM, longest_step };
     while !pace.is_over() {
         let person = {
             let mut people = people.lock().unwrap();
@@ -115,7 +117,7 @@ pub(super) fn torment<C: WorkloadConnection>(
             refuses_duplicates: false,
         };
         let from = recorder.now();
-        let answer = thread.call(VICTIM, operation, |call| {
+        let answer = thread.call(caller, operation, |call| {
             let request = Request {
                 call,
                 id: account_id(person.id),

@@ -205,8 +205,8 @@ impl<'a, 'm, C: WorkloadConnection> Worker<'a, 'm, C> {
         act: impl FnOnce(&crate::history::Recorder, u64) -> Answer,
     ) -> Answer {
         let operation = creation(person, way, refuses);
-        let (recorder, number) = (self.thread.recorder(), self.managers[manager].settings.number);
-        self.thread.call(number, operation, |call| (act(recorder, call), None))
+        let (recorder, caller) = (self.thread.recorder(), self.managers[manager].settings.caller());
+        self.thread.call(caller, operation, |call| (act(recorder, call), None))
     }
 
     fn record_lent(
@@ -219,8 +219,8 @@ impl<'a, 'm, C: WorkloadConnection> Worker<'a, 'm, C> {
         act: impl FnOnce(&crate::history::Recorder, u64) -> Answer,
     ) -> Answer {
         let operation = creation(person, way, refuses);
-        let (recorder, number) = (self.thread.recorder(), self.managers[manager].settings.number);
-        self.thread.call(number, operation, |call| (act(recorder, call), Some(since)))
+        let (recorder, caller) = (self.thread.recorder(), self.managers[manager].settings.caller());
+        self.thread.call(caller, operation, |call| (act(recorder, call), Some(since)))
     }
 
     /// Does something through a pool.
@@ -232,7 +232,7 @@ impl<'a, 'm, C: WorkloadConnection> Worker<'a, 'm, C> {
         let manager = &self.managers[self.manager()];
         let recorder = self.thread.recorder();
         self.thread
-            .call(manager.settings.number, operation, |_| (act(recorder, &manager.users), None));
+            .call(manager.settings.caller(), operation, |_| (act(recorder, &manager.users), None));
     }
 
     /// Which manager: the larger pools more often, for whoever meets a fault waits.

@@ -2,8 +2,8 @@
 
 use super::{NOT_CREATED, Rule, check};
 use crate::history::{
-    AccountId, Answer, Call, End, Fault, Head, History, Leak, Login, Moment, Name, Operation,
-    Password, PoolState, Row, Sight, State, TakenReason, Way,
+    AccountId, Answer, Call, End, Fault, History, Leak, Login, Moment, Name, Operation, Password,
+    PoolState, Row, Sight, State, TakenReason, Way,
 };
 use crate::linear::second_opinion;
 
@@ -24,8 +24,7 @@ struct Made {
 
 impl Made {
     fn new() -> Self {
-        let head = Head { longest_step: 1000, ..Head::default() };
-        Self { history: History { head, ..History::default() }, now: 0 }
+        Self::default()
     }
 
     /// A call after all others.
@@ -49,6 +48,7 @@ impl Made {
             number,
             thread: 0,
             manager: 0,
+            longest_step: 1000,
             invoked,
             answered,
             lent_since: None,
