@@ -14,6 +14,7 @@ use crate::support::{
 
 mod hashes;
 mod together;
+mod trouble;
 
 on_each_engine!(
     each_kind_of_row_has_its_outcome_in_order,

@@ -252,7 +252,7 @@ fn an_account_that_is_created_meanwhile_spoils_no_host_transaction<C: TestConnec
     }
 }
 
-fn prepared<C: TestConnection>(
+pub(super) fn prepared<C: TestConnection>(
     users: &UserManager<C>,
     numbers: std::ops::Range<usize>,
 ) -> Vec<PreparedImport> {
