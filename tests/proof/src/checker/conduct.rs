@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Case, Evidence, Rule, Violation, struck_by, touched};
-use crate::history::{AccountId, Answer, Call, Operation, PoolState, Way};
+use crate::history::{AccountId, Answer, Call, End, Operation, PoolState, Way};
 
 pub(super) fn judge(case: &Case<'_>, violations: &mut Vec<Violation>) {
     undetermined(case, violations);
@@ -51,8 +51,14 @@ fn undetermined(case: &Case<'_>, violations: &mut Vec<Violation>) {
         if *call.library_answer() != Answer::Undetermined {
             continue;
         }
-        // The host rolls back, or is killed: either way its own row tells what came of it.
-        if matches!(call.answer, Answer::Transaction { .. }) {
+        if let Answer::Transaction { end, .. } = call.answer {
+            // What came of a host that was killed, its own row tells. Any other is told to roll
+            // back.
+            if end != End::Unknown {
+                let text = "undetermined in a transaction";
+                let evidence = Evidence::of([call]);
+                violations.push(Violation::new(Rule::NothingStrange, text, evidence));
+            }
             continue;
         }
         if !touched(case.history, call) {

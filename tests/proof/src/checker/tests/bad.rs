@@ -305,6 +305,15 @@ fn a_secret_that_came_to_light() {
     made.breaks(Rule::SecretsStaySecret);
 }
 
+/// Whoever has a transaction is told to roll it back.
+#[test]
+fn an_undetermined_outcome_in_a_transaction() {
+    Made::new()
+        .fault(0, 100)
+        .then(in_transaction(ALICE, 1, 1), transaction(Answer::Undetermined, End::RolledBack))
+        .breaks(Rule::NothingStrange);
+}
+
 #[test]
 fn an_answer_that_should_not_be_possible() {
     Made::new()
