@@ -245,7 +245,9 @@ impl ProofConnection for MysqlConnection {
     }
 
     fn set_up(&mut self) -> QueryResult<()> {
-        self.batch_execute("SET max_statement_time = 20, innodb_lock_wait_timeout = 10, wait_timeout = 60")
+        self.batch_execute(
+            "SET max_statement_time = 20, innodb_lock_wait_timeout = 10, wait_timeout = 60",
+        )
     }
 
     fn begin(&mut self, isolation: &str) -> QueryResult<()> {

@@ -6,7 +6,6 @@ use diesel_accounts::{
     Accounts, Creation, Error, Existing, Matched, NewUser, PreparedUser, TakenReason, User,
 };
 use diesel_accounts_proof::database::ProofConnection;
-use diesel_accounts_proof::proxy::Place;
 
 use crate::on_each_server;
 use crate::scene::{Cut, PASSWORD, PLACES, Scene, email_of, new_user};
@@ -38,7 +37,7 @@ fn a_creation_on_the_pool_is_created<C: ProofConnection>() {
 fn a_creation_on_a_cold_pool_is_created<C: ProofConnection>() {
     let mut scene = Scene::<C>::new();
     scene.cut_everywhere(
-        &[Place::Middle],
+        &PLACES,
         Scene::fresh_name,
         |scene, name| scene.cold_users().create_user(new_user(name)),
         |scene, name, answer, _| {
