@@ -20,6 +20,9 @@ use crate::store::dialect::{Dialect, Trouble};
 use crate::store::rows::InsertUser;
 use crate::store::users::UserQueries;
 
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod tests;
 mod tries;
 
 impl<C: AccountConnection> Accounts<'_, C> {
