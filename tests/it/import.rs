@@ -25,6 +25,7 @@ on_each_engine!(
     ids_can_be_given_and_are_never_used_twice,
     times_and_states_arrive,
     five_hundred_rows_are_one_insertion,
+    a_duplicate_in_a_batch_costs_one_insertion_more,
     whoever_is_there_is_found_without_an_insertion,
     no_secret_is_in_a_log_or_in_debug,
     trouble_with_the_pool_ends_the_import,
@@ -245,6 +246,27 @@ fn five_hundred_rows_are_one_insertion<C: TestConnection>(db: TestDb<C>) {
         assert!(statements.len() <= 3 + insertions, "{}", statements.len());
     }
     assert!(users.on(&mut conn).import_users(&[]).unwrap().is_empty());
+}
+
+/// Whatever it has in common with a row before it.
+fn a_duplicate_in_a_batch_costs_one_insertion_more<C: TestConnection>(db: TestDb<C>) {
+    let users = importing(&db);
+    let id = UserId::new();
+    let rows = [
+        row("ann", "ann@example.org").id(id),
+        row("ben", "ben@example.org"),
+        row("cid", "cid@example.org"),
+        row("ANN", "other@example.org"),
+        row("other", "BEN@example.org"),
+        row("dan", "dan@example.org").id(id),
+    ];
+    let batch: Vec<_> =
+        rows.iter().map(|row| users.policy().prepare_import(row).unwrap().unwrap()).collect();
+    let mut conn = db.connect();
+    let log = QueryLog::of(&mut conn);
+    let outcomes = users.on(&mut conn).import_users(&batch).unwrap();
+    assert_eq!(outcomes.iter().filter(|outcome| told(outcome) == "created").count(), 3);
+    assert_eq!((log.count_of("INSERT"), db.count()), (1 + 3, 3));
 }
 
 /// By each of its names: an account that has both is found by either, and is looked for by both.

@@ -40,3 +40,4 @@ mod throttle;
 mod transaction;
 mod trouble;
 mod trouble_of_one_engine;
+mod wholeness;
