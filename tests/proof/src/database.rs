@@ -17,7 +17,7 @@ use diesel_accounts::{
 };
 use tempfile::TempDir;
 
-/// A database with our schema in it. One of SQLite is removed when this is dropped; one on a server
+/// A database with our schema in it, unless it is made empty. One of SQLite is removed when this is dropped; one on a server
 /// goes with the server.
 #[derive(Debug)]
 pub struct Database<C: ProofConnection> {
@@ -37,14 +37,24 @@ impl<C: ProofConnection> Database<C> {
     /// On a server, whose URL has the database `accounts`.
     #[must_use]
     pub fn on(server_url: &str) -> Self {
+        let database = Self::empty_on(server_url);
+        UserManager::with_policy(database.pool(1), policy().build().unwrap()).migrate().unwrap();
+        database
+    }
+
+    /// One without our schema, on the server of [`Database::new`].
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::empty_on(&C::server_url())
+    }
+
+    fn empty_on(server_url: &str) -> Self {
         let folder = (C::ENGINE == Engine::Sqlite).then(|| tempfile::tempdir().unwrap());
         let url = match &folder {
             Some(folder) => folder.path().join("accounts.db").display().to_string(),
             None => C::make_database(server_url, &unique_name()).unwrap(),
         };
-        let database = Self { url, _folder: folder, connection: PhantomData };
-        UserManager::with_policy(database.pool(1), policy().build().unwrap()).migrate().unwrap();
-        database
+        Self { url, _folder: folder, connection: PhantomData }
     }
 
     /// The URL by which Diesel connects.

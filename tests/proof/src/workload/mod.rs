@@ -25,7 +25,7 @@ mod faults;
 mod host;
 mod manager;
 mod people;
-mod secrets;
+pub mod secrets;
 mod server;
 pub mod victim;
 mod worker;

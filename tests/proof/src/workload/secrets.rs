@@ -24,13 +24,19 @@ pub(super) fn search_debug(recorder: &Recorder, value: &dyn Debug) {
 }
 
 fn search_text(recorder: &Recorder, output: &str, text: &str) {
-    search_for_passwords(text, |secret| recorder.leak(output, secret));
+    search_for_secrets(text, |secret| recorder.leak(output, secret));
+}
+
+/// Searches what must name nobody: an answer, or an error.
+pub fn search_for_secrets(text: &str, found: impl Fn(&str)) {
+    search_for_passwords(text, &found);
     if text.to_ascii_lowercase().contains(EMAIL_CANARY) {
-        recorder.leak(output, "an email address");
+        found("an email address");
     }
 }
 
-fn search_for_passwords(text: &str, found: impl Fn(&str)) {
+/// Searches what may name people, as a query log does.
+pub fn search_for_passwords(text: &str, found: impl Fn(&str)) {
     if text.contains(PASSWORD_CANARY) {
         found("a password");
     }

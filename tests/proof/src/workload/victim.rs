@@ -1,6 +1,7 @@
 //! A process that creates accounts in transactions of its own, and is killed at any moment.
 
-use std::io::{BufRead, BufReader, Lines, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Lines, Read, Seek, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 use std::thread;
@@ -15,10 +16,12 @@ use serde::{Deserialize, Serialize};
 use super::faults::Pace;
 use super::manager::Manager;
 use super::people::{People, account_id, user_id};
+use super::secrets::{search_for_passwords, search_for_secrets};
 use super::server::WorkloadConnection;
 use super::{DEADLINE, HEADROOM, LONGEST_STATEMENT, Plan, THREADS};
 use crate::database::{Database, policy, pool_at};
-use crate::history::{AccountId, Answer, Caller, End, Fault, Operation, Way};
+use crate::history::{AccountId, Answer, Caller, End, Fault, Operation, Recorder, Way};
+use crate::statements::before_each_statement;
 
 /// What the process is asked to do.
 #[derive(Deserialize, Serialize)]
@@ -39,7 +42,7 @@ enum Word {
     RolledBack,
 }
 
-/// Is the process: it is called as `PROGRAM victim ENGINE URL`.
+/// Is the process: it is called as `PROGRAM victim ENGINE URL`. It logs as hosts do.
 pub fn run(engine: &str, url: &str) {
     match engine {
         "Sqlite" => obey::<SqliteConnection>(url),
@@ -53,6 +56,7 @@ fn obey<C: WorkloadConnection>(url: &str) {
     let users = UserManager::<C>::with_policy(pool_at(url, 1), policy().build().unwrap());
     let mut conn = C::establish(url).unwrap();
     conn.set_up().unwrap();
+    before_each_statement(&mut conn, log);
     for line in std::io::stdin().lines() {
         let request: Request = serde_json::from_str(&line.unwrap()).unwrap();
         let new_user = NewUser::new(request.username, request.email, request.password);
@@ -60,11 +64,11 @@ fn obey<C: WorkloadConnection>(url: &str) {
         let (isolation, _) = C::ISOLATIONS[0];
         let host_row = format!("INSERT INTO host_rows VALUES ({})", request.call);
         let begun = conn.begin(isolation).and_then(|()| conn.batch_execute(&host_row));
-        let created = begun.is_ok()
-            && users
-                .on(&mut conn)
-                .create_user(&prepared)
-                .is_ok_and(|creation| creation.is_created());
+        let created = begun.is_ok() && {
+            let creation = users.on(&mut conn).create_user(&prepared);
+            log(&format!("{creation:?}"));
+            creation.is_ok_and(|creation| creation.is_created())
+        };
         say(if created { Word::Created } else { Word::NotCreated });
         match created {
             true => {
@@ -83,6 +87,11 @@ fn obey<C: WorkloadConnection>(url: &str) {
 fn say(word: Word) {
     println!("{}", serde_json::to_string(&word).unwrap());
     std::io::stdout().flush().unwrap();
+}
+
+#[expect(clippy::print_stderr, reason = "this is where hosts log to")]
+fn log(text: &str) {
+    eprintln!("{text}");
 }
 
 /// Starts such processes, and kills each at some moment.
@@ -125,7 +134,7 @@ pub(super) fn torment<C: WorkloadConnection>(
                 email: person.email.email(),
                 password: person.password.text(),
             };
-            let process = victim.get_or_insert_with(|| Victim::start(plan, database));
+            let process = victim.get_or_insert_with(|| Victim::start(plan, database, recorder));
             (process.ask(&request, &mut chance), None)
         });
         if let Answer::Transaction { end: End::Unknown, .. } = answer {
@@ -139,25 +148,32 @@ pub(super) fn torment<C: WorkloadConnection>(
     }
 }
 
-struct Victim {
+struct Victim<'a> {
     child: Child,
     questions: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
+    log: File,
+    recorder: &'a Recorder,
 }
 
-impl Victim {
-    fn start<C: WorkloadConnection>(plan: &Plan, database: &Database<C>) -> Self {
+impl<'a> Victim<'a> {
+    fn start<C: WorkloadConnection>(
+        plan: &Plan,
+        database: &Database<C>,
+        recorder: &'a Recorder,
+    ) -> Self {
         let engine = format!("{:?}", C::ENGINE);
+        let log = tempfile::tempfile().unwrap();
         let mut child = Command::new(&plan.victim)
             .args(["victim", &engine, database.url()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log.try_clone().unwrap())
             .spawn()
             .unwrap();
         let questions = child.stdin.take().unwrap();
         let answers = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, questions, answers }
+        Self { child, questions, answers, log, recorder }
     }
 
     /// Asks the process, and perhaps kills it before it has answered.
@@ -190,7 +206,11 @@ impl Victim {
     }
 
     fn hear(&mut self) -> Option<Word> {
-        serde_json::from_str(&self.answers.next()?.ok()?).ok()
+        let answer = self.answers.next()?.ok()?;
+        search_for_secrets(&answer, |secret| {
+            self.recorder.leak("an answer of a killed process", secret);
+        });
+        serde_json::from_str(&answer).ok()
     }
 
     /// Kills the process, and waits until it is gone.
@@ -199,12 +219,22 @@ impl Victim {
         let _ = self.child.wait();
         answer
     }
+
+    fn search_log(&mut self) {
+        let mut log = Vec::new();
+        self.log.rewind().unwrap();
+        self.log.read_to_end(&mut log).unwrap();
+        search_for_passwords(&String::from_utf8_lossy(&log), |secret| {
+            self.recorder.leak("the log of a killed process", secret);
+        });
+    }
 }
 
-impl Drop for Victim {
+impl Drop for Victim<'_> {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.search_log();
     }
 }
 
