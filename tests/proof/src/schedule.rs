@@ -11,6 +11,7 @@ pub mod cases;
 pub mod choices;
 pub mod gates;
 pub mod model;
+pub mod places;
 pub mod run;
 pub mod story;
 pub mod watch;

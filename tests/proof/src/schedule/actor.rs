@@ -17,8 +17,10 @@ use crate::schedule::watch::ScheduledConnection;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "these are all")]
 pub enum Place {
-    /// On a connection from the manager's pool.
+    /// On a connection from the manager's pool, prepared before.
     Manager,
+    /// The same, unprepared: a creation looks up who is there, and hashes without a connection.
+    SignUp,
     /// On a lent connection, without a transaction.
     Lent,
     /// In a transaction of a host that has rows of its own.
@@ -36,6 +38,7 @@ impl Place {
     pub fn name<C: ScheduledConnection>(self) -> String {
         match self {
             Self::Manager => "manager".to_owned(),
+            Self::SignUp => "sign-up".to_owned(),
             Self::Lent => "lent".to_owned(),
             Self::Host { level, reads } => {
                 let (isolation, setting) = C::ISOLATIONS[level];
@@ -102,7 +105,7 @@ impl<C: ScheduledConnection> Actor<C> {
         stops: Stops,
     ) -> Self {
         let customizer = Gated { gates: gates.clone(), number, stops };
-        if place == Place::Manager {
+        if matches!(place, Place::Manager | Place::SignUp) {
             let pool = Pool::builder()
                 .max_size(1)
                 // Its `SELECT 1` can be swapped with everything.
@@ -137,7 +140,10 @@ impl<C: ScheduledConnection> Actor<C> {
     /// Makes a call; `first` is the number of a host's first transaction.
     pub fn act(&mut self, policy: &Policy, call: Call<'_>, first: i64) -> Told {
         let answer = match (&mut self.hands, self.place) {
-            (Hands::Users(users), _) => without_transaction(|| match call {
+            (Hands::Users(users), place) => without_transaction(|| match call {
+                Call::Create(person) if place == Place::SignUp => {
+                    Answer::to_creation(users.create_user(person.new_user()))
+                }
                 Call::Create(person) => {
                     Answer::to_creation(users.create_prepared_user(&person.prepared))
                 }

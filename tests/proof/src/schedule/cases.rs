@@ -1,16 +1,16 @@
-//! Cases: a story, told at chosen places, in every order.
+//! Cases: a story, told at chosen places under a policy, in every order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use diesel_accounts::Policy;
+use diesel_accounts::{Duplicates, Policy};
 
 use crate::database::{Database, policy};
 use crate::schedule::actor::{Actor, Place, Told};
 use crate::schedule::choices::Choices;
-use crate::schedule::gates::{Gates, Stops};
-use crate::schedule::model::{Answer, Rows, digits, has_an_order};
+use crate::schedule::gates::{Gates, Span, Stops};
+use crate::schedule::model::{Answer, Heard, Rows, digits, has_an_order};
 use crate::schedule::run::Scheduler;
 use crate::schedule::story::{Call, Person, Story};
 use crate::schedule::watch::{ScheduledConnection, Watch};
@@ -24,6 +24,27 @@ pub struct Case {
     pub places: Vec<Place>,
     /// Before which statements the actors are parked.
     pub stops: Stops,
+    /// What the policy of all of them answers who wants a name that somebody has.
+    pub duplicates: Duplicates,
+}
+
+impl Case {
+    /// Under the default policy.
+    #[must_use]
+    pub fn new(story: Story, places: Vec<Place>, stops: Stops) -> Self {
+        Self { story, places, stops, duplicates: Duplicates::ReturnExisting }
+    }
+
+    /// Under a policy that refuses.
+    #[must_use]
+    pub fn refusing(self) -> Self {
+        Self { duplicates: Duplicates::Refuse, ..self }
+    }
+
+    /// Whether an actor looks up who is there before it hashes.
+    fn looks_up(&self, actor: usize) -> bool {
+        self.places[actor] == Place::SignUp && self.duplicates == Duplicates::ReturnExisting
+    }
 }
 
 /// What came of a group of cases.
@@ -56,13 +77,8 @@ pub struct Explored {
 #[must_use]
 pub fn explore<C: ScheduledConnection>(group: &str, cases: &[Case]) -> Explored {
     let database = Database::<C>::new();
-    let mut scene = Scene {
-        policy: policy().build().unwrap(),
-        observer: database.connect(),
-        watch: C::watch(&database),
-        database,
-        serial: 0,
-    };
+    let mut scene =
+        Scene { observer: database.connect(), watch: C::watch(&database), database, serial: 0 };
     scene.observer.settle_at_once().unwrap();
     let table = "CREATE TABLE host_rows \
                  (number BIGINT NOT NULL, part VARCHAR(8) NOT NULL, PRIMARY KEY (number, part))";
@@ -107,7 +123,6 @@ fn target() -> PathBuf {
 /// A database in which one schedule is run after the other.
 struct Scene<C: ScheduledConnection> {
     database: Database<C>,
-    policy: Policy,
     observer: C,
     watch: Box<dyn Watch>,
     serial: i64,
@@ -116,7 +131,8 @@ struct Scene<C: ScheduledConnection> {
 impl<C: ScheduledConnection> Scene<C> {
     fn explore(&mut self, case: &Case, report: &mut Report) -> String {
         let gates = Gates::new(case.places.len());
-        let mut actors = self.actors(case, &gates);
+        let policy = policy().duplicates(case.duplicates).build().unwrap();
+        let mut actors = self.actors(case, &policy, &gates);
         let mut choices = Choices::default();
         let mut outcomes = BTreeMap::<String, u64>::new();
         let (mut schedules, mut bound_met, mut waits, mut strayed) = (0_u64, 0, 0, 0_u64);
@@ -132,17 +148,28 @@ impl<C: ScheduledConnection> Scene<C> {
                 trace: Vec::new(),
             };
             self.serial += 1;
-            let people = case.story.people(&self.policy, self.serial);
-            case.story.begin(&self.policy, &mut self.observer, &people);
+            let people = case.story.people(&policy, self.serial);
+            case.story.begin(&policy, &mut self.observer, &people);
             let calls = case.story.calls(&people);
-            let told =
-                tell(&mut scheduler, &mut choices, &mut actors, &self.policy, self.serial, &calls);
+            let (told, spans) =
+                tell(&mut scheduler, &mut choices, &mut actors, &policy, self.serial, &calls);
             schedules += 1;
             bound_met += scheduler.bound_met;
             waits += scheduler.waits;
             let trace = std::mem::take(&mut scheduler.trace);
             let place = || format!("{} {case:?} schedule {schedules}: {trace:#?}", C::NAME);
-            self.judge(case, &people, &calls, &told, place);
+            let looks = |actor: &usize| case.looks_up(*actor);
+            for actor in (0..calls.len()).filter(looks) {
+                let first = trace.iter().find(|step| step.starts_with(&format!("{actor}: ")));
+                let select = format!("{actor}: SELECT");
+                assert!(first.is_some_and(|step| step.starts_with(&select)), "{}", place());
+            }
+            let heard: Vec<Heard<'_>> = (calls.iter().zip(&told).zip(spans))
+                .filter_map(|((call, told), span)| {
+                    told.answer.map(|answer| Heard { call: *call, answer, span })
+                })
+                .collect();
+            self.judge(case, &people, &told, &heard, place);
             let gave_up = told.iter().filter(|told| told.answer.is_none()).count();
             report.explored.gave_up += u64::try_from(gave_up).unwrap();
             *outcomes.entry(summary(&told)).or_default() += 1;
@@ -164,9 +191,10 @@ impl<C: ScheduledConnection> Scene<C> {
         report.explored.bound_met += bound_met;
         let places: Vec<String> = case.places.iter().map(|place| place.name::<C>()).collect();
         let mut line = format!(
-            "{} | {:?} | {} | {schedules} schedules, {waits} waits",
+            "{} | {:?}{} | {} | {schedules} schedules, {waits} waits",
             C::NAME,
             case.story,
+            if case.duplicates == Duplicates::Refuse { ", refusing" } else { "" },
             places.join(" / "),
         );
         for (count, what) in [(bound_met, "ran past the bound"), (strayed, "strayed")] {
@@ -181,9 +209,9 @@ impl<C: ScheduledConnection> Scene<C> {
         line
     }
 
-    fn actors(&self, case: &Case, gates: &Gates) -> Vec<Actor<C>> {
+    fn actors(&self, case: &Case, policy: &Policy, gates: &Gates) -> Vec<Actor<C>> {
         let actor = |(number, place): (usize, &Place)| {
-            Actor::new(&self.database, &self.policy, *place, gates, number, case.stops)
+            Actor::new(&self.database, policy, *place, gates, number, case.stops)
         };
         assert_eq!(case.places.len(), case.story.actors());
         case.places.iter().enumerate().map(actor).collect()
@@ -193,8 +221,8 @@ impl<C: ScheduledConnection> Scene<C> {
         &mut self,
         case: &Case,
         people: &[Person],
-        calls: &[Call<'_>],
         told: &[Told],
+        heard: &[Heard<'_>],
         place: impl Fn() -> String,
     ) {
         for (told, at) in told.iter().zip(&case.places) {
@@ -212,21 +240,16 @@ impl<C: ScheduledConnection> Scene<C> {
             false => Rows::new(),
         };
         let after = self.rows();
-        let heard: Vec<(Call<'_>, Answer)> = calls
-            .iter()
-            .zip(told)
-            .filter_map(|(call, told)| told.answer.map(|answer| (*call, answer)))
-            .collect();
         assert!(
-            has_an_order(&before, &heard, &after),
-            "no order explains {told:?} and {after:?}: {}",
+            has_an_order(case.duplicates, &before, heard, &after),
+            "no order explains {heard:?} and {after:?}: {}",
             place()
         );
         for id in after.iter().map(|row| &row.0).filter(|id| before.iter().all(|row| row.0 != **id))
         {
             let created =
                 |answer: &Answer| matches!(answer, Answer::Created(of) if digits(*of) == *id);
-            let times = heard.iter().filter(|(_, answer)| created(answer)).count();
+            let times = heard.iter().filter(|heard| created(&heard.answer)).count();
             assert_eq!(times, 1, "{}", place());
         }
         let committed = told.iter().filter_map(|told| told.committed);
@@ -261,14 +284,14 @@ fn tell<C: ScheduledConnection>(
     policy: &Policy,
     serial: i64,
     calls: &[Call<'_>],
-) -> Vec<Told> {
+) -> (Vec<Told>, Vec<Span>) {
     let mut acts = Vec::<Box<dyn FnOnce() -> Told + Send + '_>>::new();
     let mut number = serial * 1000;
     for (actor, call) in actors.iter_mut().zip(calls) {
         number += 100;
         acts.push(Box::new(move || actor.act(policy, *call, number)));
     }
-    scheduler.run(choices, acts)
+    scheduler.run(choices, acts).into_iter().unzip()
 }
 
 /// What everybody was told, in words.
@@ -286,53 +309,3 @@ fn summary(told: &[Told]) -> String {
 /// How often a way is tried again that the engine did not let us take: MariaDB removes deleted rows
 /// for good when it likes, and what is locked depends on it.
 const MOST_REPEATS: u32 = 10;
-
-/// Each actor on a connection of its own: from the manager's pool or lent, in all ways.
-#[must_use]
-pub fn all_own(story: Story, stops: Stops) -> Vec<Case> {
-    let place = |actor: usize, way: u32| match way >> actor & 1 {
-        0 => Place::Manager,
-        _ => Place::Lent,
-    };
-    let places = |way| (0..story.actors()).map(|actor| place(actor, way)).collect();
-    (0..1 << story.actors()).map(|way| Case { story, places: places(way), stops }).collect()
-}
-
-/// One actor in a transaction of a host at each level, the other on a connection of its own.
-#[must_use]
-pub fn host_and_own<C: ScheduledConnection>(story: Story, stops: Stops) -> Vec<Case> {
-    let cases = |host| {
-        [[host, Place::Manager], [Place::Lent, host]].map(|places| Case {
-            story,
-            places: places.to_vec(),
-            stops,
-        })
-    };
-    [false, true].into_iter().flat_map(hosts::<C>).flat_map(cases).collect()
-}
-
-/// Three actors, one in a transaction of a host at each level, each in turn.
-#[must_use]
-pub fn one_host_of_three<C: ScheduledConnection>(story: Story, stops: Stops) -> Vec<Case> {
-    let cases = |host| {
-        [
-            [host, Place::Manager, Place::Lent],
-            [Place::Lent, host, Place::Manager],
-            [Place::Manager, Place::Lent, host],
-        ]
-        .map(|places| Case { story, places: places.to_vec(), stops })
-    };
-    [false, true].into_iter().flat_map(hosts::<C>).flat_map(cases).collect()
-}
-
-/// All in transactions of hosts at the same level, for each level.
-#[must_use]
-pub fn all_hosts<C: ScheduledConnection>(story: Story, stops: Stops, read: bool) -> Vec<Case> {
-    let case = |host| Case { story, places: vec![host; story.actors()], stops };
-    hosts::<C>(read).into_iter().map(case).collect()
-}
-
-/// A host at each level, which has looked for the account before or has not.
-fn hosts<C: ScheduledConnection>(reads: bool) -> Vec<Place> {
-    (0..C::ISOLATIONS.len()).map(|level| Place::Host { level, reads }).collect()
-}

@@ -23,6 +23,8 @@ pub(super) struct Lanes {
     pub(super) actors: Vec<Lane>,
     /// Counts what has happened, so that it is seen whether something has.
     pub(super) events: u64,
+    /// Counts what is a beginning or an end of an actor.
+    moments: u64,
 }
 
 /// What one actor is doing.
@@ -36,6 +38,32 @@ pub(super) struct Lane {
     pub(super) statement: String,
     /// The last statement that failed, until it succeeds.
     pub(super) failed: Option<String>,
+    /// When it was let go for the first time, and when it ended.
+    span: Span,
+}
+
+/// From the first statement of an actor, before which it can know nothing of the others, to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    began: u64,
+    ended: u64,
+}
+
+impl Span {
+    /// One that meets every other.
+    pub const ALL: Self = Self { began: 0, ended: u64::MAX };
+
+    /// From one moment to another.
+    #[must_use]
+    pub fn new(began: u64, ended: u64) -> Self {
+        Self { began, ended }
+    }
+
+    /// Whether it was over when another one began.
+    #[must_use]
+    pub fn is_before(self, other: Self) -> bool {
+        self.ended < other.began
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -46,6 +74,13 @@ pub(super) enum Stage {
     Running,
     Parked,
     Ended,
+}
+
+impl Lane {
+    fn at(stage: Stage) -> Self {
+        let statement = String::new();
+        Self { stage, may_go: false, stops: 0, statement, failed: None, span: Span::ALL }
+    }
 }
 
 /// Before which statements an actor is parked.
@@ -63,15 +98,8 @@ impl Gates {
     /// Gates for so many actors, all open.
     #[must_use]
     pub fn new(actors: usize) -> Self {
-        let lane = || Lane {
-            stage: Stage::Unscheduled,
-            may_go: false,
-            stops: 0,
-            statement: String::new(),
-            failed: None,
-        };
-        let actors = (0..actors).map(|_| lane()).collect();
-        let lanes = Mutex::new(Lanes { actors, events: 0 });
+        let actors = (0..actors).map(|_| Lane::at(Stage::Unscheduled)).collect();
+        let lanes = Mutex::new(Lanes { actors, events: 0, moments: 0 });
         Self { shared: Arc::new(Shared { lanes, changed: Condvar::new() }) }
     }
 
@@ -85,13 +113,7 @@ impl Gates {
     pub fn close(&self) {
         let mut lanes = self.lanes();
         for lane in &mut lanes.actors {
-            *lane = Lane {
-                stage: Stage::Running,
-                may_go: false,
-                stops: 0,
-                statement: String::new(),
-                failed: None,
-            };
+            *lane = Lane::at(Stage::Running);
         }
     }
 
@@ -107,9 +129,16 @@ impl Gates {
     /// Says that an actor has come to its end, and lets its connection go wherever it likes.
     pub fn end(&self, actor: usize) {
         let mut lanes = self.lanes();
+        lanes.moments += 1;
+        lanes.actors[actor].span.ended = lanes.moments;
         lanes.actors[actor].stage = Stage::Ended;
         lanes.events += 1;
         self.shared.changed.notify_all();
+    }
+
+    /// From when to when each actor was at it.
+    pub(super) fn spans(&self) -> Vec<Span> {
+        self.lanes().actors.iter().map(|lane| lane.span).collect()
     }
 
     pub(super) fn lanes(&self) -> MutexGuard<'_, Lanes> {
@@ -120,6 +149,10 @@ impl Gates {
     pub(super) fn let_go(&self, actor: usize) {
         let mut lanes = self.lanes();
         assert_eq!(lanes.actors[actor].stage, Stage::Parked);
+        if lanes.actors[actor].span.began == 0 {
+            lanes.moments += 1;
+            lanes.actors[actor].span.began = lanes.moments;
+        }
         lanes.actors[actor].stage = Stage::Running;
         lanes.actors[actor].may_go = true;
         self.shared.changed.notify_all();

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::schedule::choices::Choices;
-use crate::schedule::gates::{Gates, Lanes, Stage};
+use crate::schedule::gates::{Gates, Lanes, Span, Stage};
 use crate::schedule::watch::Watch;
 
 /// How many statements of an actor can be ordered; after these it runs to its end.
@@ -31,12 +31,13 @@ pub struct Scheduler<'a> {
 }
 
 impl Scheduler<'_> {
-    /// Runs all actors to their ends, in the order that is chosen.
+    /// Runs all actors to their ends, in the order that is chosen; what came of each, and from when
+    /// to when it was at it.
     pub fn run<'env, R: Send + 'env>(
         &mut self,
         choices: &mut Choices,
         actors: Vec<Box<dyn FnOnce() -> R + Send + 'env>>,
-    ) -> Vec<R> {
+    ) -> Vec<(R, Span)> {
         self.trace.clear();
         self.gates.close();
         thread::scope(|scope| {
@@ -54,7 +55,9 @@ impl Scheduler<'_> {
                 resume_unwind(panic);
             }
             let results = threads.into_iter().map(|thread| thread.join().unwrap());
-            results.map(|result| result.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+            let results: Vec<R> =
+                results.map(|result| result.unwrap_or_else(|panic| resume_unwind(panic))).collect();
+            results.into_iter().zip(self.gates.spans()).collect()
         })
     }
 

@@ -27,6 +27,9 @@ pub enum Story {
     CreatorAndDeleter,
     /// Two create an account that is there, and somebody deletes it.
     TwoCreatorsAndDeleter,
+    /// Two want the same username and email, and somebody deletes the account of the second, if it
+    /// is there by then.
+    RivalAndDeleter,
     /// A call and its repetition create an account that is there, and somebody deletes it.
     SameCreationAndDeleter,
     /// One creator wants the username, the other the email of an account that somebody deletes.
@@ -59,8 +62,15 @@ impl Person {
         // Names that grow: the neighbours in the indexes are the same for every schedule.
         let username = format!("s{serial:08}{username}");
         let email = format!("s{serial:08}{email}@example.org");
-        let user = NewUser::new(username.as_str(), email.as_str(), "correct horse");
+        let user = NewUser::new(username.as_str(), email.as_str(), PASSWORD);
         Self { prepared: policy.prepare(user).unwrap(), username, email }
+    }
+
+    /// The same creation, with nothing prepared for it.
+    #[must_use]
+    pub fn new_user(&self) -> NewUser {
+        let user = NewUser::new(self.username.as_str(), self.email.as_str(), PASSWORD);
+        user.with_id(self.prepared.id())
     }
 }
 
@@ -69,7 +79,7 @@ impl Story {
     #[must_use]
     pub fn people(self, policy: &Policy, serial: i64) -> Vec<Person> {
         let names: &[(char, char)] = match self {
-            Self::SamePerson => &[('a', 'a'), ('a', 'a')],
+            Self::SamePerson | Self::RivalAndDeleter => &[('a', 'a'), ('a', 'a')],
             Self::SameUsername => &[('a', 'a'), ('a', 'b')],
             Self::SameEmail => &[('a', 'a'), ('b', 'a')],
             Self::Crossing => &[('a', 'b'), ('b', 'a')],
@@ -98,6 +108,9 @@ impl Story {
             Self::CreatorAndDeleter => vec![create(1), gone],
             Self::TwoCreatorsAndDeleter | Self::SplitAndDeleter => vec![create(1), create(2), gone],
             Self::SameCreationAndDeleter => vec![create(1), create(1), gone],
+            Self::RivalAndDeleter => {
+                vec![create(0), create(1), Call::Delete(people[1].prepared.id())]
+            }
         }
     }
 
@@ -114,6 +127,7 @@ impl Story {
             | Self::CreatorAndDeleter => 2,
             Self::Triangle
             | Self::TwoCreatorsAndDeleter
+            | Self::RivalAndDeleter
             | Self::SameCreationAndDeleter
             | Self::SplitAndDeleter => 3,
         }
@@ -135,7 +149,7 @@ impl Story {
     /// Whether somebody is deleted.
     #[must_use]
     pub fn has_deleter(self) -> bool {
-        self.has_holder() && self != Self::Between
+        self.has_holder() && self != Self::Between || self == Self::RivalAndDeleter
     }
 
     /// Creates whoever is there before.
@@ -146,3 +160,5 @@ impl Story {
         }
     }
 }
+
+const PASSWORD: &str = "correct horse";
