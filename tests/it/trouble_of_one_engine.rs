@@ -64,6 +64,25 @@ mod sqlite_only {
         assert_matches!(accounts.begin_sign_in("alice"), Err(Error::Busy));
     }
 
+    /// Servers keep ids of another length out.
+    #[test]
+    fn a_row_that_cannot_be_read_leaves_the_transaction_usable() {
+        let db = TestDb::<SqliteConnection>::new();
+        let id = db.create(alice()).id();
+        let mut conn = db.connect();
+        conn.batch_execute("UPDATE account_users SET id = x'00'").unwrap();
+        conn.transaction::<_, Error, _>(|conn| {
+            assert_matches!(db.users.on(conn).user_by_username("alice"), Err(Error::Database(_)));
+            diesel::sql_query("UPDATE account_users SET id = ?")
+                .bind::<diesel::sql_types::Binary, _>(id.as_bytes().to_vec())
+                .execute(conn)?;
+            assert!(db.users.on(conn).user_by_username("alice")?.is_some());
+            Ok(())
+        })
+        .unwrap();
+        assert!(db.users.user_by_id(id).unwrap().is_some());
+    }
+
     /// With RETURNING, SQLite gives out a row before the commit fails.
     #[test]
     fn a_commit_that_an_open_reader_prevents_is_not_created() {
