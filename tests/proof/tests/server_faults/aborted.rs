@@ -28,6 +28,7 @@ fn a_creation_that_dies_anywhere_is_made_once<C: Connection>() {
             Creation::Existing(existing) => assert!(was_made && existing.is_same_creation()),
         }
         assert_eq!(count_of(&scene.database, name), 1);
+        assert!(scene.users.authenticate(name, OLD).unwrap().is_accepted());
         was_made
     });
 }
