@@ -598,10 +598,11 @@ mod postgres_only {
 mod sqlite_only {
     use diesel::SqliteConnection;
     use diesel::connection::SimpleConnection;
+    use diesel::prelude::*;
     use diesel_accounts::{Error, SchemaFailure, SchemaProblem};
 
     use super::{changed_schema, problems};
-    use crate::support::{TestDb, alice, assert_matches};
+    use crate::support::{TestConnection, TestDb, alice, assert_matches};
 
     /// Names of tables do not depend on capitals in SQLite.
     #[test]
@@ -624,6 +625,21 @@ mod sqlite_only {
         assert_eq!(problems(&db.users.on(&mut conn).check().unwrap()), []);
         db.create(alice());
         assert_eq!((db.count(), other.count()), (1, 0));
+    }
+
+    /// There texts do not sort by their code points, as the searches by a beginning need it.
+    #[test]
+    fn a_database_in_utf_16_is_found() {
+        for encoding in ["UTF-16le", "UTF-16be"] {
+            let url = SqliteConnection::fresh_database();
+            let of_host = format!("PRAGMA encoding = '{encoding}'; CREATE TABLE hosts (name TEXT)");
+            SqliteConnection::establish(&url).unwrap().batch_execute(&of_host).unwrap();
+            let db = TestDb::<SqliteConnection>::at(url);
+            db.users.migrate().unwrap();
+            let report = db.users.check().unwrap();
+            assert_eq!(problems(&report), [(SchemaProblem::NotUnicode, "encoding")], "{encoding}");
+            assert!(!report.is_sound());
+        }
     }
 
     /// The index is right, and no look-up by the column can use it.

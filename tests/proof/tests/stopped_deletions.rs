@@ -3,7 +3,7 @@
 use diesel::MysqlConnection;
 use diesel::connection::SimpleConnection;
 use diesel_accounts::{Error, NewUser};
-use diesel_accounts_proof::database::Database;
+use diesel_accounts_proof::database::{Database, ProofConnection};
 
 /// MariaDB answers a `DELETE` that a time-out or `KILL QUERY` stops with success and no rows, about
 /// once in three times: only a look at the row tells.
@@ -11,14 +11,7 @@ use diesel_accounts_proof::database::Database;
 fn a_deletion_that_mariadb_stops_does_not_say_that_nobody_is_there() {
     let database = Database::<MysqlConnection>::new();
     let users = database.users(1);
-    let limited = || {
-        let mut conn = database.connect();
-        // A statement that was stopped may never be answered.
-        conn.batch_execute("SET max_statement_time = 0.0001, wait_timeout = 1").unwrap();
-        conn
-    };
-    let mut conn = limited();
-    let alice = || NewUser::new("alice", "alice@example.org", "correct horse");
+    let mut conn = limited(&database, "0.0001");
     let (mut id, mut stopped) = (users.create_user(alice()).unwrap().created().unwrap().id(), 0);
     for _ in 0..300 {
         match users.on(&mut conn).delete_user(id) {
@@ -30,9 +23,54 @@ fn a_deletion_that_mariadb_stops_does_not_say_that_nobody_is_there() {
             }
             Err(_) => {
                 stopped += 1;
-                conn = limited();
+                conn = limited(&database, "0.0001");
             }
         }
     }
     assert!(stopped > 0, "none was stopped: there is nothing to be seen");
+}
+
+/// Else whoever gets a new password, or the names of somebody who was deleted, waits for what
+/// others did.
+#[test]
+fn a_deletion_that_mariadb_stops_leaves_no_wrong_passwords_behind() {
+    let database = Database::<MysqlConnection>::new();
+    let users = database.users(1);
+    let id = users.create_user(alice()).unwrap().created().unwrap().id();
+    let (mut admin, mut stopped) = (database.connect(), 0);
+    // From too short for anything to long enough for all.
+    for round in 0..400 {
+        admin
+            .batch_execute(
+                "DELETE FROM account_attempts; \
+                 INSERT INTO account_attempts \
+                     (subject, client, failures, in_a_row, blocked_until, last_at) \
+                 SELECT id, UNHEX(SYS_GUID()), 1, 1, 0, 0 FROM account_users, seq_1_to_300",
+            )
+            .unwrap();
+        let micros = 100 + round % 20 * 50;
+        let mut conn = limited(&database, &format!("{micros} / 1000000"));
+        match users.on(&mut conn).set_unusable_password(id) {
+            Ok(()) => {
+                let left = "SELECT COUNT(*) AS number FROM account_attempts";
+                let left = admin.numbers(left).unwrap();
+                assert_eq!(left, [0], "after {stopped} others that were stopped");
+            }
+            Err(_) => stopped += 1,
+        }
+    }
+    assert!(stopped > 0, "none was stopped: there is nothing to be seen");
+}
+
+/// A session whose statements are stopped after some seconds.
+fn limited(database: &Database<MysqlConnection>, seconds: &str) -> MysqlConnection {
+    let mut conn = database.connect();
+    // A statement that was stopped may never be answered.
+    let limits = format!("SET max_statement_time = {seconds}, wait_timeout = 1");
+    conn.batch_execute(&limits).unwrap();
+    conn
+}
+
+fn alice() -> NewUser {
+    NewUser::new("alice", "alice@example.org", "correct horse")
 }

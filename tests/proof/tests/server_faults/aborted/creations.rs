@@ -1,7 +1,7 @@
 //! Creations: the account is there once, or not at all.
 
 use diesel_accounts::Creation;
-use diesel_accounts_proof::acts::{Act, PEOPLE_OF_AN_IMPORT, person};
+use diesel_accounts_proof::acts::{Act, OLD, PEOPLE_OF_AN_IMPORT, person};
 use diesel_accounts_proof::host::host_rows;
 use diesel_accounts_proof::workload::Connection;
 
@@ -24,6 +24,7 @@ fn a_creation_that_dies_anywhere_is_made_once<C: Connection>() {
             Creation::Existing(existing) => assert!(was_made && existing.is_same_creation()),
         }
         assert_eq!(count_of(&scene.database, name), 1);
+        assert!(scene.users.authenticate(name, OLD).unwrap().is_accepted());
         was_made
     };
     assert!(scene.die_everywhere(Act::Create, |_| {}, look) > 2);
