@@ -1,5 +1,7 @@
 //! What ends an attack, what does not, and what an owner who is attacked can still do.
 
+use std::time::Duration;
+
 use diesel_accounts::{Error, RefusalReason, ThrottleRules, UserId};
 
 use crate::doubles::{Attack, all_at_once, refused, secs, wrong};
@@ -23,6 +25,7 @@ on_each_engine!(
     an_old_count_that_is_touched_before_it_is_deleted_stays,
     a_new_login_pays_for_old_ones_now_and_then,
     what_was_forgotten_does_not_tell_an_account_from_a_login_that_nobody_has,
+    waits_go_on_for_two_days_and_begin_anew_after,
 );
 
 /// Three failures of all clients together bring a wait.
@@ -341,4 +344,15 @@ fn what_was_forgotten_does_not_tell_an_account_from_a_login_that_nobody_has<C: T
     attack.users.forget_old_attempts(100).unwrap();
     let [known, unknown] = logins.map(|login| [(); 5].map(|()| attack.wrong_for(login)));
     assert_eq!(known, unknown);
+}
+
+fn waits_go_on_for_two_days_and_begin_anew_after<C: TestConnection>(db: TestDb<C>) {
+    let attack = Attack::on(&db, ThrottleRules::new());
+    let (two_days, moment) = (secs(2 * 86_400), Duration::from_micros(1));
+    attack.fail_until_told_to_wait("alice");
+    attack.clock.advance(two_days);
+    assert_eq!(attack.wrong(), None, "that wait is over");
+    assert!(attack.wrong().is_some(), "the next comes at once");
+    attack.clock.advance(two_days + moment);
+    assert_eq!([attack.wrong(), attack.wrong()], [None, None]);
 }

@@ -12,6 +12,7 @@ on_each_engine!(
     no_secret_is_in_the_query_log,
     no_secret_and_nothing_personal_is_in_any_error,
     nothing_personal_is_in_the_debug_of_any_value,
+    debug_tells_what_is_at_fault_and_whose_rules_hold,
 );
 
 /// Words that stand nowhere else.
@@ -103,4 +104,14 @@ fn canary() -> NewUser {
 
 fn assert_no_secret(text: &str) {
     assert!(!text.contains("canary-password") && !text.contains("argon2id$"), "{text}");
+}
+
+fn debug_tells_what_is_at_fault_and_whose_rules_hold<C: TestConnection>(db: TestDb<C>) {
+    let mut conn = db.connect();
+    let accounts = format!("{:?}", db.users.on(&mut conn));
+    assert!(accounts.starts_with("Accounts { policy: Policy"), "{accounts}");
+    let refused = db.users.create_user(NewUser::new("a b", "alice@example.org", PASSWORD));
+    let invalid = assert_matches!(refused, Err(Error::Invalid(invalid)) => invalid);
+    assert_eq!(format!("{invalid:?}"), format!("{:?}", invalid.errors()));
+    assert!(format!("{invalid:?}").starts_with("[FieldError { field: Username"), "{invalid:?}");
 }
