@@ -3,12 +3,13 @@
 use diesel_accounts::{Error, NewUser, Violation};
 
 use crate::support::{
-    PASSWORD, TestConnection, TestDb, alice, assert_matches, debug_of, on_each_engine,
+    PASSWORD, QueryLog, TestConnection, TestDb, alice, assert_matches, debug_of, on_each_engine,
 };
 
 on_each_engine!(
     an_address_of_the_greatest_length_is_an_account_like_any_other,
     a_login_of_the_greatest_length_is_looked_at,
+    a_username_that_nobody_can_have_is_not_looked_for,
 );
 
 fn an_address_of_the_greatest_length_is_an_account_like_any_other<C: TestConnection>(
@@ -48,4 +49,14 @@ fn a_login_of_the_greatest_length_is_looked_at<C: TestConnection>(db: TestDb<C>)
     let padded = |length: usize| format!("alice{}", " ".repeat(length - 5));
     assert!(db.users.authenticate(&padded(2048), PASSWORD).unwrap().is_accepted());
     assert!(!db.users.authenticate(&padded(2049), PASSWORD).unwrap().is_accepted());
+}
+
+fn a_username_that_nobody_can_have_is_not_looked_for<C: TestConnection>(db: TestDb<C>) {
+    let mut conn = db.connect();
+    let log = QueryLog::of(&mut conn);
+    for (length, look_ups) in [(400, 1), (401, 0), (2000, 0)] {
+        let nobody = "a".repeat(length);
+        assert_eq!(db.users.on(&mut conn).user_by_username(&nobody).unwrap(), None);
+        assert_eq!(log.take().len(), look_ups, "{length}");
+    }
 }
