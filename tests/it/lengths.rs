@@ -1,16 +1,45 @@
 //! What has exactly the greatest length that is allowed.
 
-use diesel_accounts::{Error, NewUser, Violation};
+use diesel_accounts::{Error, NewUser, UsernameRules, Violation};
 
 use crate::support::{
-    PASSWORD, QueryLog, TestConnection, TestDb, alice, assert_matches, debug_of, on_each_engine,
+    PASSWORD, QueryLog, TestConnection, TestDb, alice, assert_matches, cheap_policy, debug_of,
+    on_each_engine,
 };
 
 on_each_engine!(
+    a_username_of_the_greatest_length_is_an_account_like_any_other,
     an_address_of_the_greatest_length_is_an_account_like_any_other,
     a_login_of_the_greatest_length_is_looked_at,
     a_username_that_nobody_can_have_is_not_looked_for,
 );
+
+#[test]
+fn a_policy_can_ask_for_one_length_and_not_for_an_impossible_one() {
+    let policy = |rules: UsernameRules| cheap_policy().usernames(rules).build();
+    let rules = UsernameRules::new;
+    assert!(policy(rules().min_length(100).max_length(100)).is_ok());
+    assert!(policy(rules().min_length(1).max_length(101)).is_err());
+    assert!(policy(rules().min_length(3).max_length(2)).is_err());
+    assert!(policy(rules().min_length(0)).is_err());
+}
+
+/// As typed: decomposed, a syllable takes nine bytes.
+fn a_username_of_the_greatest_length_is_an_account_like_any_other<C: TestConnection>(
+    db: TestDb<C>,
+) {
+    let users = db.users_with(cheap_policy().usernames(UsernameRules::new().max_length(100)));
+    let typed = |letters: usize| {
+        format!("{}{}", "\u{1112}\u{1161}\u{11ab}".repeat(56), "a".repeat(letters))
+    };
+    assert_eq!(typed(8).len(), 512);
+    let created = users.create_user(NewUser::new(typed(8), "a@example.org", PASSWORD)).unwrap();
+    let found = users.user_by_username(&format!("{}AAAAAAAA", "\u{d55c}".repeat(56))).unwrap();
+    assert_eq!(found, created.created());
+    let longer = users.create_user(NewUser::new(typed(9), "b@example.org", PASSWORD));
+    let invalid = assert_matches!(longer, Err(Error::Invalid(invalid)) => invalid);
+    assert_eq!((invalid.errors()[0].code(), invalid.errors()[0].limit()), ("too_long", Some(100)));
+}
 
 fn an_address_of_the_greatest_length_is_an_account_like_any_other<C: TestConnection>(
     db: TestDb<C>,
