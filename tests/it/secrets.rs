@@ -110,6 +110,8 @@ fn debug_tells_what_is_at_fault_and_whose_rules_hold<C: TestConnection>(db: Test
     let mut conn = db.connect();
     let accounts = format!("{:?}", db.users.on(&mut conn));
     assert!(accounts.starts_with("Accounts { policy: Policy"), "{accounts}");
+    let users = format!("{:?}", db.users);
+    assert!(users.starts_with("UserManager { policy: Policy"), "{users}");
     let refused = db.users.create_user(NewUser::new("a b", "alice@example.org", PASSWORD));
     let invalid = assert_matches!(refused, Err(Error::Invalid(invalid)) => invalid);
     assert_eq!(format!("{invalid:?}"), format!("{:?}", invalid.errors()));
