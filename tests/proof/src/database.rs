@@ -256,7 +256,7 @@ impl ProofConnection for MysqlConnection {
 
     fn set_up(&mut self) -> QueryResult<()> {
         self.batch_execute(
-            "SET max_statement_time = 20, innodb_lock_wait_timeout = 10, wait_timeout = 60",
+            "SET max_statement_time = 20, innodb_lock_wait_timeout = 10, wait_timeout = 300",
         )
     }
 
