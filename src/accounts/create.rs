@@ -2,7 +2,7 @@
 //!
 //! The database's own refusal decides, never a check made before. Every try of one creation has the
 //! same id, which makes a repetition harmless: it either inserts, and a straggler of an earlier try
-//! will then fail, or it finds the straggler's row. A look-up alone could miss it.
+//! fails on that row, or it finds the straggler's row. A look-up alone could miss it.
 
 use std::time::Instant;
 

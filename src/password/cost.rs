@@ -142,4 +142,18 @@ mod tests {
         assert_eq!(today.of_work(0), None);
         assert_eq!(today.of_work(7), None);
     }
+
+    #[test]
+    fn the_most_that_rfc_9106_allows_is_allowed() {
+        let most = Argon2Cost::new(u32::MAX, u32::MAX, (1 << 24) - 1).unwrap();
+        assert_eq!(
+            (most.memory_kib(), most.passes(), most.lanes()),
+            (u32::MAX, u32::MAX, 16_777_215)
+        );
+        assert_eq!(Argon2Cost::new(u32::MAX, u32::MAX, 1 << 24), Err(InvalidCost(())));
+        assert_eq!(
+            format!("{:?}", Argon2Cost::new(65_536, 3, 4).unwrap()),
+            "Argon2Cost { memory_kib: 65536, passes: 3, lanes: 4 }"
+        );
+    }
 }

@@ -243,4 +243,20 @@ mod tests {
         assert_eq!(tags[0], tags[2]);
         assert_ne!(tags[0], tags[1]);
     }
+
+    #[test]
+    fn memory_that_is_large_enough_is_kept_as_it_is() {
+        let mut engine = PortableEngine::new();
+        engine.reserve(64).unwrap();
+        let kept = engine.memory.as_ptr();
+        for blocks in [64, 8, 64] {
+            engine.reserve(blocks).unwrap();
+            assert_eq!(engine.memory.as_ptr(), kept, "{blocks}");
+        }
+    }
+
+    #[test]
+    fn an_engine_shows_none_of_its_memory() {
+        assert_eq!(format!("{:?}", PortableEngine::new()), "PortableEngine");
+    }
 }

@@ -146,7 +146,8 @@ impl Hasher {
         }
         for dearest in &self.floor.others {
             let done = done.foreign.filter(|(scheme, _)| scheme.is_of_kind(dearest));
-            dearest.spend(dearest.units(1).saturating_sub(done.map_or(0, |(_, units)| units)));
+            let missing = dearest.units(1).saturating_sub(done.map_or(0, |(_, units)| units));
+            dearest.spend(missing, permit.engine());
         }
         Ok(())
     }

@@ -165,8 +165,7 @@ impl Hashing {
         };
         let base = Argon2Cost::OWASP_19_MIB;
         let pass = time(base).map_err(Error::Hashing)? / base.passes();
-        let affordable = target.min(MOST_TARGET).as_nanos() / pass.as_nanos().max(1);
-        let passes = u32::try_from(affordable).unwrap_or(u32::MAX).max(base.passes());
+        let passes = passes_within(target.min(MOST_TARGET), pass).max(base.passes());
         let cost = Argon2Cost::new(base.memory_kib(), passes, 1).unwrap_or(base);
         let time = time(cost).map_err(Error::Hashing)?;
         Ok(Calibration { cost, time })
@@ -231,7 +230,30 @@ impl Calibration {
     }
 }
 
+/// How many passes that take so long each there is time for.
+fn passes_within(target: Duration, pass: Duration) -> u32 {
+    u32::try_from(target.as_nanos() / pass.as_nanos().max(1)).unwrap_or(u32::MAX)
+}
+
 const A_DAY: Duration = Duration::from_secs(86_400);
 
 /// Longer than anybody waits.
 const MOST_TARGET: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::passes_within;
+
+    #[test]
+    fn there_is_time_for_as_many_passes_as_fit_in_whole() {
+        let passes = |target, pass| {
+            passes_within(Duration::from_millis(target), Duration::from_millis(pass))
+        };
+        assert_eq!(passes(100, 30), 3);
+        assert_eq!(passes(90, 30), 3);
+        assert_eq!(passes(0, 30), 0);
+        assert_eq!(passes(10_000, 0), u32::MAX);
+    }
+}

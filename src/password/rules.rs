@@ -381,11 +381,19 @@ mod tests {
         let rules = PasswordRules::new().min_score(3);
         assert_eq!(codes(&rules, "zxcvbnm,./"), ["guessable_password"]);
         assert_eq!(codes(&rules, "correct horse battery staple"), [""; 0]);
+        // It comes to that score, and no more.
+        assert_eq!(codes(&PasswordRules::new().min_score(3), "horse battery"), [""; 0]);
+        assert_eq!(
+            codes(&PasswordRules::new().min_score(4), "horse battery"),
+            ["guessable_password"]
+        );
+        assert_eq!(PasswordRules::new().min_score(4).problem(), None);
         assert!(PasswordRules::new().min_score(5).problem().is_some());
     }
 
     #[test]
     fn impossible_rules_are_told() {
+        assert_eq!(PasswordRules::new().max_bytes(256).min_length(64).problem(), None);
         assert!(PasswordRules::new().min_length(7).problem().is_some());
         assert!(PasswordRules::new().max_bytes(255).problem().is_some());
         assert!(PasswordRules::new().min_length(65).max_bytes(256).problem().is_some());

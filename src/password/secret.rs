@@ -93,3 +93,14 @@ where
         String::from_sql(bytes).map(Self::new)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Password, PasswordHash};
+
+    #[test]
+    fn no_secret_is_printed() {
+        assert_eq!(format!("{:?}", Password::from("canary")), "Password(..)");
+        assert_eq!(format!("{:?}", PasswordHash::new("canary".to_owned())), "PasswordHash(..)");
+    }
+}

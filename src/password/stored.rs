@@ -155,3 +155,6 @@ const MOST_BYTES: usize = 512;
 
 /// How many bytes a tag may have.
 const LENGTHS: std::ops::RangeInclusive<usize> = 16..=64;
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! What acts beside creations do about locks, and about look-ups that fail.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use diesel::connection::{InstrumentationEvent, TransactionManager};
@@ -77,7 +79,10 @@ fn an_attempt_that_is_being_counted_is_of_now<C: TestConnection>(db: TestDb<C>) 
     db.create(alice());
     let mut conn = db.connect();
     let mut other = db.connect();
+    let looked = Arc::new(AtomicBool::new(false));
+    let has_looked = looked.clone();
     before_statement(&mut conn, "UPDATE", move || {
+        looked.store(true, Ordering::Relaxed);
         let latest = other.number("SELECT MAX(last_at) AS number FROM account_attempts");
         let now = Timestamp::now().as_micros();
         assert!((latest - now).abs() < 3_600_000_000, "{latest} is not about {now}");
@@ -86,6 +91,7 @@ fn an_attempt_that_is_being_counted_is_of_now<C: TestConnection>(db: TestDb<C>) 
     let attempt = accounts.begin_sign_in("alice").unwrap();
     let verified = db.users.policy().verify(attempt, PASSWORD);
     assert!(accounts.finish_sign_in(verified).unwrap().is_accepted());
+    assert!(has_looked.load(Ordering::Relaxed));
 }
 
 /// A connection in whose transaction an account was changed.

@@ -52,7 +52,7 @@ fn what_an_earlier_try_of_the_call_made_is_created_by_it() {
     assert!(existing.is_same_creation());
 }
 
-/// It settles the creation even where an insertion is unanswered: that one can only fail.
+/// It settles the creation even where an insertion is unanswered: that one fails on the row.
 #[test]
 fn what_an_earlier_call_made_is_its_own_and_exists() {
     let policy = policy();

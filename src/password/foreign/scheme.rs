@@ -151,35 +151,38 @@ impl Scheme {
     }
 
     /// Does so much work of this kind in vain, with no more memory than this hash takes.
-    pub(crate) fn spend(&self, units: u64) {
-        let mut nothing = [0; 16];
+    pub(crate) fn spend(&self, units: u64, engine: &mut dyn Argon2Engine) {
+        for hash in self.coming_to(units) {
+            let _ = std::hint::black_box(hash.compute(&[], LEAST_TAG, engine));
+        }
+    }
+
+    /// Hashes of this kind that come to so much work together, or to a little less where so little
+    /// cannot be done. None takes more memory than this one.
+    fn coming_to(&self, units: u64) -> Vec<Self> {
         match self {
             // That is an engine's work.
-            Self::Argon2 { .. } | Self::Digest { .. } => {}
-            Self::Bcrypt { .. } => {
-                for cost in (4..=31).filter(|cost| units >> cost & 1 == 1) {
-                    nothing = bcrypt::bcrypt(cost, nothing, &[0])
-                        .first_chunk()
-                        .copied()
-                        .unwrap_or(nothing);
-                }
-            }
+            Self::Argon2 { .. } | Self::Digest { .. } => Vec::new(),
+            Self::Bcrypt { .. } => (4..=31)
+                .filter(|cost| units >> cost & 1 == 1)
+                .map(|cost| Self::Bcrypt { cost, salt: [0; 16], of_digest: false })
+                .collect(),
             Self::Pbkdf2 { function, .. } => {
                 let iterations = u32::try_from(units).unwrap_or(u32::MAX);
-                function.pbkdf2(b"", b"", iterations, &mut nothing);
+                let hash = Self::Pbkdf2 { function: *function, iterations, salt: Vec::new() };
+                Vec::from_iter((iterations > 0).then_some(hash))
             }
             Self::Scrypt { log_n, r, .. } => {
                 let steps = units / u64::from(*r).max(1);
                 let whole = u32::try_from(steps >> log_n).unwrap_or(u32::MAX);
-                let parts = (1..*log_n).filter(|part| steps >> part & 1 == 1).map(|part| (part, 1));
-                for (log_n, p) in std::iter::once((*log_n, whole)).chain(parts) {
-                    if let (1.., Ok(params)) = (p, ScryptParams::new(log_n, *r, p)) {
-                        let _ = scrypt::scrypt(b"", b"", &params, &mut nothing);
-                    }
-                }
+                let parts = (1..*log_n).map(|log_n| (log_n, u32::from(steps >> log_n & 1 == 1)));
+                std::iter::once((*log_n, whole))
+                    .chain(parts)
+                    .filter(|(_, p)| *p > 0)
+                    .map(|(log_n, p)| Self::Scrypt { log_n, r: *r, p, salt: Vec::new() })
+                    .collect()
             }
         }
-        std::hint::black_box(nothing);
     }
 
     /// Whether there is anything to be gained by wrapping it into Argon2id.
@@ -354,3 +357,9 @@ fn hex(bytes: &[u8]) -> Zeroizing<String> {
     }
     text
 }
+
+/// In bytes. No function has a shorter digest, so that PBKDF2 makes one block of it.
+const LEAST_TAG: usize = 16;
+
+#[cfg(test)]
+mod tests;

@@ -286,3 +286,6 @@ const MOST_TAG_BYTES: usize = 64;
 
 /// Shorter tags could be guessed.
 const LEAST_TAG_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests;

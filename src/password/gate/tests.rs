@@ -187,3 +187,66 @@ fn an_engine_with_the_memory_of_a_dear_hash_is_not_kept() {
     used(dear);
     assert!(gate.shared.lock().idle.is_empty());
 }
+
+#[test]
+fn as_many_engines_are_kept_as_there_is_room_for_beside_the_hashes_that_run() {
+    let gate = gate(40, 1, LONG);
+    let all = [(); 4].map(|()| {
+        let mut permit = gate.enter(Purpose::Set, 10).unwrap();
+        permit.engine();
+        permit
+    });
+    drop(all);
+    assert_eq!(gate.shared.lock().idle.len(), 4);
+    let usual = gate.enter(Purpose::Set, 10).unwrap();
+    assert_eq!(gate.shared.lock().idle.len(), 3, "one is used, and there is room for the others");
+    drop(usual);
+    let dear = gate.enter(Purpose::Set, 25).unwrap();
+    assert_eq!(gate.shared.lock().idle.len(), 1, "one is used, and there is room for one");
+    drop(dear);
+}
+
+#[test]
+fn the_engine_of_a_hash_that_is_dear_for_another_reason_is_kept() {
+    let gate = gate(40, 1, LONG);
+    let mut permit = gate.enter(Purpose::Verify, 40).unwrap();
+    permit.engine_takes(10);
+    permit.engine();
+    drop(permit);
+    assert_eq!(gate.shared.lock().idle.len(), 1);
+}
+
+#[test]
+fn the_hint_is_how_long_those_take_who_wait() {
+    let gate = gate(30, 1000, LONG);
+    let hint = |queued| {
+        let mut state = gate.shared.lock();
+        state.mean = Duration::from_secs(1);
+        match gate.busy(&state, queued) {
+            Error::HashingBusy { retry_after } => retry_after.as_secs(),
+            other => panic!("{other}"),
+        }
+    };
+    // Three run at once.
+    assert_eq!([0, 2, 3, 7, 9].map(hint), [1, 1, 2, 3, 4]);
+    assert_eq!(hint(1_000_000), 30);
+}
+
+#[test]
+fn memory_is_kept_until_nobody_has_used_it_for_so_long() {
+    let gate = gate(10, 1, LONG);
+    used(gate.enter(Purpose::Set, 10).unwrap());
+    assert!(!gate.shared.lock().keeper_runs, "so little is not worth a thread");
+    // One look of the thread, which ends when the gate is gone.
+    gate.shared.lock().closed = true;
+    gate.shared.give_back_what_is_idle(LONG);
+    assert_eq!(gate.shared.lock().idle.len(), 1);
+    gate.shared.give_back_what_is_idle(Duration::ZERO);
+    assert_eq!(gate.shared.lock().idle.len(), 0);
+
+    let limits = Limits { usual_kib: 1024, kept_kib: 1024, budget_kib: 1024, ..gate.limits };
+    let gate = Gate::new(limits, Arc::new(PortableEngine::new()));
+    used(gate.enter(Purpose::Set, 1024).unwrap());
+    let state = gate.shared.lock();
+    assert!(state.keeper_runs && state.idle.len() == 1);
+}

@@ -17,8 +17,8 @@ use diesel_accounts::{
 };
 use tempfile::TempDir;
 
-/// A database with our schema in it, unless it is made empty. One of SQLite is removed when this is dropped; one on a server
-/// goes with the server.
+/// A database with our schema in it, unless it is made empty. One of SQLite is removed when this is
+/// dropped; one on a server goes with the server.
 #[derive(Debug)]
 pub struct Database<C: ProofConnection> {
     url: String,

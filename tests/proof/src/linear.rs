@@ -41,12 +41,12 @@ pub fn second_opinion(history: &History, violations: &[Violation]) -> Opinion {
         .collect();
     let mut opinion = Opinion::default();
     for group in groups(history) {
-        let open = group.calls.iter().filter(|call| answer_of(history, call).is_none()).count();
+        let open = group.calls.iter().filter(|call| answer_of(call).is_none()).count();
         if group.calls.len() > MOST_CALLS || open > MOST_OPEN {
             opinion.too_large += 1;
             continue;
         }
-        let is_linear = match group.is_linear(history, &[]) {
+        let is_linear = match group.is_linear(&[]) {
             true => Some(true),
             false => group.is_linear_with_lost_tries(history, MOST_OPEN - open),
         };
@@ -167,13 +167,15 @@ fn says_something(history: &History, call: &Call) -> bool {
 }
 
 /// The answer as it stands in the end; `None` if nobody knows whether the call took effect.
-fn answer_of(history: &History, call: &Call) -> Option<Answer> {
+fn answer_of(call: &Call) -> Option<Answer> {
     match &call.answer {
         Answer::Undetermined | Answer::Unknown { .. } => None,
-        Answer::Transaction { inside, .. } => Some(match **inside {
-            Answer::Undetermined if was_committed(history, call) => Answer::Created,
-            _ => (**inside).clone(),
-        }),
+        Answer::Transaction { inside, end } => match (&**inside, end) {
+            // Its row tells that it was committed, but not when.
+            (Answer::Created | Answer::Undetermined, End::Unknown) => None,
+            (Answer::Undetermined, End::Committed) => Some(Answer::Created),
+            (inside, _) => Some(inside.clone()),
+        },
         answer => Some(answer.clone()),
     }
 }
@@ -188,12 +190,12 @@ fn was_committed(history: &History, call: &Call) -> bool {
 
 impl Group<'_> {
     /// Whether the calls can be put in order, with more creations that may have happened.
-    fn is_linear(&self, history: &History, lost_tries: &[&Call]) -> bool {
+    fn is_linear(&self, lost_tries: &[&Call]) -> bool {
         let mut tester = LinearizabilityTester::new(Accounts::default());
         let mut instants = Vec::new();
         for (thread, call) in self.calls.iter().enumerate() {
             instants.push((call.invoked, false, thread, *call));
-            if answer_of(history, call).is_some() {
+            if answer_of(call).is_some() {
                 instants.push((call.answered, true, thread, *call));
             }
         }
@@ -203,7 +205,7 @@ impl Group<'_> {
         // Of two calls of which one ends as the other begins, neither is first.
         instants.sort_by_key(|(moment, is_end, thread, _)| (*moment, *is_end, *thread));
         for (_, is_end, thread, call) in instants {
-            match (is_end, answer_of(history, call)) {
+            match (is_end, answer_of(call)) {
                 (true, Some(answer)) => tester.on_return(thread, answer).map(|_| ()),
                 _ => tester.on_invoke(thread, call.operation.clone()).map(|_| ()),
             }
@@ -226,13 +228,13 @@ impl Group<'_> {
             .copied()
             .filter(|call| {
                 let by_pool = Way::Pool == way(call) || Way::Prepared == way(call);
-                by_pool && answer_of(history, call).is_some() && touched(history, call)
+                by_pool && answer_of(call).is_some() && touched(history, call)
             })
             .collect();
         match tries.len() {
             0 => Some(false),
             tries if tries > most => None,
-            _ => Some(self.is_linear(history, &tries)),
+            _ => Some(self.is_linear(&tries)),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Case, Evidence, Rule, Violation, struck_by, touched};
-use crate::history::{AccountId, Answer, Call, End, Operation, PoolState, Way};
+use crate::history::{AccountId, Answer, Call, End, Operation, PoolState, VICTIM, Way};
 
 pub(super) fn judge(case: &Case<'_>, violations: &mut Vec<Violation>) {
     undetermined(case, violations);
@@ -54,7 +54,7 @@ fn undetermined(case: &Case<'_>, violations: &mut Vec<Violation>) {
         if let Answer::Transaction { end, .. } = call.answer {
             // What came of a host that was killed, its own row tells. Any other is told to roll
             // back.
-            if end != End::Unknown {
+            if end != End::Unknown || call.manager != VICTIM {
                 let text = "undetermined in a transaction";
                 let evidence = Evidence::of([call]);
                 violations.push(Violation::new(Rule::NothingStrange, text, evidence));

@@ -157,16 +157,21 @@ impl Life<'_> {
                 self.states.write(Write { from, until, is_certain, value: State::Active });
             }
         }
-        let births = self.births.iter().filter(|birth| birth.certainty == Certainty::Certain);
+        let births = self
+            .births
+            .iter()
+            .filter(|birth| birth.certainty == Certainty::Certain && birth.until < NEVER)
+            .map(|birth| (birth.call.invoked, birth.until));
         // Whoever saw what could not be there is no witness.
         let sightings = self.sightings.iter().copied();
-        let true_ones = sightings.filter(|call| self.may_exist(call.invoked, call.answered));
-        let witnesses = births.map(|birth| birth.call).chain(true_ones);
-        let mut spans: Vec<Span> = witnesses
-            .filter_map(|witness| {
-                let later = self.deaths.iter().filter(|death| death.until >= witness.invoked);
+        let true_ones = sightings
+            .filter(|call| self.may_exist(call.invoked, call.answered))
+            .map(|call| (call.invoked, call.answered));
+        let mut spans: Vec<Span> = births
+            .chain(true_ones)
+            .filter_map(|(invoked, from)| {
+                let later = self.deaths.iter().filter(|death| death.until >= invoked);
                 let before = later.map(|death| death.call.invoked).min().unwrap_or(NEVER);
-                let from = witness.answered;
                 (from < before).then_some(Span { from, before })
             })
             .collect();
@@ -231,8 +236,10 @@ fn enter<'a>(of: &mut BTreeMap<AccountId, Life<'a>>, history: &'a History, call:
             let life = of.entry(id).or_default();
             match made(history, call) {
                 Some(certainty) => {
-                    let until = match certainty {
-                        Certainty::Possible => NEVER,
+                    let until = match (certainty, &call.answer) {
+                        // A commit that was not heard may be done after it was given up.
+                        (Certainty::Possible, _)
+                        | (_, Answer::Transaction { end: End::Unknown, .. }) => NEVER,
                         _ => call.answered,
                     };
                     life.births.push(Birth { call, until, certainty });

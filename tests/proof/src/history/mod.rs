@@ -19,6 +19,9 @@ pub use self::recorder::{Caller, Recorder, Thread};
 /// Nanoseconds since the beginning of the record, on a clock that only goes forward.
 pub type Moment = u64;
 
+/// The manager of the calls of processes that are killed: none of ours.
+pub const VICTIM: u16 = 9;
+
 /// A whole record.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {

@@ -10,11 +10,14 @@ use super::people::People;
 use super::server::{AccountRow, WorkloadConnection};
 use crate::history::{AccountId, Name, Password, PoolState, Row, State};
 
-/// Reads the table of accounts, and the host's.
+/// Reads the table of accounts, and the host's, as they stand at one moment: a commit that nobody
+/// heard of may still be on its way.
 pub(super) fn read<C: WorkloadConnection>(conn: &mut C, people: &People) -> (Vec<Row>, Vec<u64>) {
+    conn.begin(C::SNAPSHOT).unwrap();
     let rows = conn.accounts().unwrap();
     let rows = rows.into_iter().map(|row| row_of(&row, people)).collect();
     let host_rows = conn.numbers("SELECT number FROM host_rows").unwrap();
+    AnsiTransactionManager::commit_transaction(conn).unwrap();
     (rows, host_rows.into_iter().map(|call| u64::try_from(call).unwrap()).collect())
 }
 

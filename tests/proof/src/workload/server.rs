@@ -14,6 +14,9 @@ pub trait WorkloadConnection:
     /// Locks some accounts, and those that want their names wait.
     const LOCK_ACCOUNTS: &'static str;
 
+    /// Whose transactions see one moment.
+    const SNAPSHOT: &'static str;
+
     /// The same database, for sessions that are known to the server by a name.
     fn url_of_session(&mut self, url: &str, session: &str) -> String;
 
@@ -89,6 +92,7 @@ struct TextRow {
 
 impl WorkloadConnection for SqliteConnection {
     const LOCK_ACCOUNTS: &'static str = "UPDATE account_users SET updated_at = updated_at";
+    const SNAPSHOT: &'static str = "DEFERRED";
 
     fn url_of_session(&mut self, url: &str, _: &str) -> String {
         url.to_owned()
@@ -127,6 +131,7 @@ impl WorkloadConnection for SqliteConnection {
 impl WorkloadConnection for PgConnection {
     const LOCK_ACCOUNTS: &'static str = "DELETE FROM account_users WHERE id IN \
          (SELECT id FROM account_users ORDER BY created_at DESC LIMIT 3)";
+    const SNAPSHOT: &'static str = "REPEATABLE READ";
 
     fn url_of_session(&mut self, url: &str, session: &str) -> String {
         format!("{url}&application_name={session}")
@@ -170,6 +175,8 @@ impl WorkloadConnection for MysqlConnection {
         "DELETE FROM account_users ORDER BY realm DESC, created_at DESC LIMIT 3";
 
     /// A session has no name here, so it has a user of its own.
+    const SNAPSHOT: &'static str = "REPEATABLE READ";
+
     fn url_of_session(&mut self, url: &str, session: &str) -> String {
         self.batch_execute(&format!("CREATE USER IF NOT EXISTS '{session}'@'%'")).unwrap();
         self.batch_execute(&format!("GRANT ALL ON *.* TO '{session}'@'%'")).unwrap();

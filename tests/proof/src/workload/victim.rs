@@ -20,7 +20,7 @@ use super::secrets::{search_for_passwords, search_for_secrets};
 use super::server::WorkloadConnection;
 use super::{DEADLINE, HEADROOM, LONGEST_STATEMENT, Plan, THREADS};
 use crate::database::{Database, policy, pool_at};
-use crate::history::{AccountId, Answer, Caller, End, Fault, Operation, Recorder, Way};
+use crate::history::{AccountId, Answer, Caller, End, Fault, Operation, Recorder, VICTIM, Way};
 use crate::statements::before_each_statement;
 
 /// What the process is asked to do.
@@ -237,6 +237,3 @@ impl Drop for Victim<'_> {
         self.search_log();
     }
 }
-
-/// Through no manager of ours.
-const VICTIM: u16 = 9;

@@ -134,6 +134,7 @@ fn a_transaction_of_the_host_decides_for_the_account_too() {
         .then(in_transaction(EVE, 1, 1), transaction(existing(BOB, true, true), End::Committed))
         .then(in_transaction(ALICE, 2, 2), transaction(Answer::Created, End::Unknown))
         .then(in_transaction(EVE, 3, 3), transaction(Answer::Undetermined, End::Unknown))
+        .of_a_victim()
         .host_row(1)
         .host_row(2)
         .host_row(4)

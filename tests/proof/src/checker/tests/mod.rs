@@ -3,7 +3,7 @@
 use super::{NOT_CREATED, Rule, check};
 use crate::history::{
     AccountId, Answer, Call, End, Fault, History, Leak, Login, Moment, Name, Operation, Password,
-    PoolState, Row, Sight, State, TakenReason, Way,
+    PoolState, Row, Sight, State, TakenReason, VICTIM, Way,
 };
 use crate::linear::second_opinion;
 
@@ -67,6 +67,12 @@ impl Made {
             count: 1,
             severs: true,
         });
+        self
+    }
+
+    /// The last call was one of a process that was killed.
+    fn of_a_victim(mut self) -> Self {
+        self.history.calls.last_mut().expect("there is one").manager = VICTIM;
         self
     }
 
