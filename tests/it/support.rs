@@ -2,7 +2,6 @@
 
 use std::fmt::Debug;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -377,9 +376,11 @@ pub(crate) fn server_url(variable: &str) -> String {
     })
 }
 
+/// Unlike that of any other run, also of one that was killed and left its database behind.
 pub(crate) fn unique_name() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    let id = UserId::new().to_string().replace('-', "");
+    // A user of MySQL has 32 characters; the first digit will be 0 for long.
+    id.replacen('0', "t", 1)
 }
 
 pub(crate) fn pool_of<C: TestConnection>(url: &str, size: u32) -> Pool<ConnectionManager<C>> {
