@@ -80,8 +80,11 @@ pub enum Error {
     #[error("the account was not created: {0}")]
     NotCreated(DatabaseFailure),
 
-    /// Locks, deadlocks or a busy database until the deadline. It was not created.
-    #[error("the database was busy until the deadline")]
+    /// Locks, deadlocks or a busy database until the deadline, or the server stopped the statement:
+    /// it took too long (`statement_timeout`, `max_statement_time`), or somebody wished so. It was
+    /// not created. (A PostgreSQL that speaks another language than English is not understood, and
+    /// a statement that it stops is [`NotCreated`](Self::NotCreated).)
+    #[error("the database was busy, or stopped what took too long")]
     Busy,
 
     /// The database refuses the account as a duplicate, and there is no duplicate to be found.

@@ -123,7 +123,7 @@ fn create_in_transaction<C: AccountConnection>(
         Err(error) => match Trouble::in_transaction(conn, &error) {
             Trouble::Conflict => {}
             Trouble::Refused => return Err(Error::NotCreated(DatabaseFailure::new(error))),
-            Trouble::Contention | Trouble::Lost | Trouble::Unnamed => {
+            Trouble::Contention | Trouble::Lost | Trouble::Stopped | Trouble::Unnamed => {
                 return Err(must_roll_back(error));
             }
         },
@@ -151,6 +151,7 @@ fn attempt<C: AccountConnection>(
             Trouble::Contention => return Attempt::Contention,
             Trouble::Lost => return Attempt::LostInserting(error),
             Trouble::Refused => return Attempt::Refused(error),
+            Trouble::Stopped => return Attempt::Stopped,
             Trouble::Unnamed => return Attempt::Unnamed(error),
         },
     }

@@ -76,7 +76,9 @@ impl<C: AccountConnection> Accounts<'_, C> {
         };
         match trouble {
             Trouble::Conflict | Trouble::Refused => Ok(false),
-            Trouble::Contention | Trouble::Unnamed if !in_transaction => Ok(false),
+            Trouble::Contention | Trouble::Stopped | Trouble::Unnamed if !in_transaction => {
+                Ok(false)
+            }
             _ if in_transaction => Err(Error::HostMustRollBack(Some(DatabaseFailure::new(error)))),
             _ => Err(Error::from(error)),
         }

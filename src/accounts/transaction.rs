@@ -25,13 +25,13 @@ pub(super) fn write<C: AccountConnection, T>(
 ) -> Result<T> {
     match transaction_depth(conn) {
         Ok(0) => act(conn).map_err(|error| match Trouble::on(conn, &error) {
-            Trouble::Contention => Error::Busy,
+            Trouble::Contention | Trouble::Stopped => Error::Busy,
             _ => Error::from(error),
         }),
         Ok(_) => in_savepoint_if_needed(conn, act).map_err(|error| {
             match Trouble::in_transaction(conn, &error) {
                 Trouble::Conflict | Trouble::Refused => Error::from(error),
-                Trouble::Contention | Trouble::Lost | Trouble::Unnamed => {
+                Trouble::Contention | Trouble::Lost | Trouble::Stopped | Trouble::Unnamed => {
                     Error::HostMustRollBack(Some(DatabaseFailure::new(error)))
                 }
             }
@@ -53,8 +53,10 @@ pub(super) fn write_alone<C: AccountConnection, T>(
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        if Trouble::on(conn, &error) != Trouble::Contention {
-            return Err(Error::from(error));
+        match Trouble::on(conn, &error) {
+            Trouble::Contention => {}
+            Trouble::Stopped => return Err(Error::Busy),
+            _ => return Err(Error::from(error)),
         }
         if !backoff.pause() {
             return Err(Error::Busy);

@@ -85,7 +85,10 @@ fn a_password_lives_as_the_sign_in_example_says<C: TestConnection>(_: TestDb<C>)
     ] {
         assert!(output.contains(line), "{line}: {output}");
     }
-    assert!(output.contains("next try in 30 s"), "{output}");
+    // Of 30 seconds, of which some are over on a busy machine.
+    let wait = output.split_once("next try in ").and_then(|(_, rest)| rest.split_once(" s"));
+    let seconds: u32 = wait.expect("a wait is told").0.parse().unwrap();
+    assert!((1..=30).contains(&seconds), "{output}");
     assert_eq!(output.matches("the login or the password is not right").count(), 6, "{output}");
 }
 

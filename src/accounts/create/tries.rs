@@ -55,6 +55,8 @@ pub(super) enum Attempt {
     LostReading(DieselError),
     /// Refused for good.
     Refused(DieselError),
+    /// Stopped by the server before it was done.
+    Stopped,
     /// Refused for a reason that cannot be told apart.
     Unnamed(DieselError),
     /// A duplicate of somebody whom the database did not show, for it refused to look.
@@ -103,6 +105,8 @@ impl Tries {
                 return Next::Reconnect;
             }
             Attempt::Refused(cause) => return self.end(not_created(cause)),
+            // Whoever stopped it does not want it again at once.
+            Attempt::Stopped => return self.end(Error::Busy),
             Attempt::Unnamed(cause) => {
                 self.unnamed += 1;
                 if self.unnamed == MOST_TRIES {

@@ -111,6 +111,8 @@ pub(crate) enum Trouble {
     Lost,
     /// Refused for good, and the transaction around it is still usable.
     Refused,
+    /// Stopped in the middle by a time-out of the server's, or by somebody's wish, and undone.
+    Stopped,
     /// Refused by a server that answers, for a reason that cannot be told apart.
     Unnamed,
 }

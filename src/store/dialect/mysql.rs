@@ -84,6 +84,8 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
         match last_error_number(conn) {
             // Lock wait timeout, deadlock, record changed since the snapshot, WSREP not ready.
             Ok(Some(1205 | 1213 | 1020 | 1047)) => Trouble::Contention,
+            // `KILL QUERY`, `max_statement_time` (MariaDB), `max_execution_time` (MySQL).
+            Ok(Some(1317 | 1969 | 3024)) => Trouble::Stopped,
             Ok(Some(_)) => Trouble::Refused,
             Ok(None) => Trouble::Unnamed,
             Err(_) => Trouble::Lost,

@@ -48,12 +48,14 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
     }
 
     /// Diesel hides the SQLSTATE, and the text is in the server's language. So the texts are a hint
-    /// only, and both answers are true: the server spoke, so nothing was inserted. `Contention` is
+    /// only, and all answers are true: the server spoke, so nothing was inserted. `Contention` is
     /// repeated until the deadline, `Unnamed` a few times; on a session that has ended the next try
     /// finds that out.
     fn unnamed_trouble(_: &mut C, message: &str) -> Trouble {
         match message {
             "deadlock detected" | "canceling statement due to lock timeout" => Trouble::Contention,
+            "canceling statement due to statement timeout"
+            | "canceling statement due to user request" => Trouble::Stopped,
             // What an asynchronous driver makes of a session that was ended.
             "terminating connection due to administrator command" => Trouble::Lost,
             _ => Trouble::Unnamed,

@@ -141,6 +141,15 @@ fn not_created_is_said_only_when_nothing_is_open() {
     assert_undetermined(answer_to(open), "lost inserting");
 }
 
+/// It may succeed another time, but whoever stopped it does not want it again at once.
+#[test]
+fn what_was_stopped_is_busy_and_not_repeated() {
+    assert!(matches!(answer_to(vec![Attempt::Stopped]), Err(Error::Busy)));
+    assert!(matches!(answer_to(vec![Attempt::Unseen, Attempt::Stopped]), Err(Error::Busy)));
+    assert_undetermined(answer_to(vec![lost_inserting(), Attempt::Stopped]), "lost inserting");
+    assert_undetermined(answer_to(vec![unread(), Attempt::Stopped]), "unread");
+}
+
 #[test]
 fn answers_that_make_no_sense_are_asked_for_a_few_times() {
     let times = |count: u32, attempt: fn() -> Attempt| -> Vec<_> {

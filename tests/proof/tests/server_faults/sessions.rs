@@ -37,7 +37,7 @@ fn a_creation_that_is_stopped_while_it_waits_is_not_made<C: Connection>() {
                 }
                 creating.is_finished()
             });
-            assert_matches!(creating.join().unwrap(), Err(Error::NotCreated(_)));
+            assert_matches!(creating.join().unwrap(), Err(Error::Busy));
         });
     });
     assert_eq!(count_of(&database, "alice"), 0);

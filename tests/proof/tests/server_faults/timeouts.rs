@@ -21,7 +21,7 @@ use crate::support::{
 on_each_engine!(a_lock_that_takes_too_long_ends_the_transaction_and_no_creation_of_its_own);
 
 on_each_server!(
-    a_statement_that_takes_too_long_is_not_created,
+    a_statement_that_takes_too_long_is_busy,
     a_session_that_was_idle_for_too_long_is_replaced,
     a_lent_session_that_was_idle_for_too_long_leaves_it_undetermined,
     a_transaction_that_was_idle_for_too_long_must_be_run_again,
@@ -86,7 +86,7 @@ fn host_creates<C: Connection>(
     })
 }
 
-fn a_statement_that_takes_too_long_is_not_created<C: Connection>() {
+fn a_statement_that_takes_too_long_is_busy<C: Connection>() {
     let database = Database::<C>::new();
     make_host_table(&database);
     let policy = policy().build().unwrap();
@@ -99,7 +99,7 @@ fn a_statement_that_takes_too_long_is_not_created<C: Connection>() {
     .unwrap();
     while_alice_is_held(&database, || {
         let answer = Accounts::new(&policy, &mut conn).create_user(&alice);
-        assert_matches!(answer, Err(Error::NotCreated(_)));
+        assert_matches!(answer, Err(Error::Busy));
         let answer = host_creates(&mut conn, &policy, &alice);
         assert_matches!(answer, Err(Error::HostMustRollBack(Some(_))));
     });
