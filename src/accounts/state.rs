@@ -111,9 +111,9 @@ impl<C: AccountConnection> Accounts<'_, C> {
         changes: &UserChanges,
         end_sessions: bool,
     ) -> Result<()> {
-        let realm = self.realm;
+        let (realm, until) = (self.realm, self.deadline());
         let act = |conn: &mut C| C::Backend::change_user(conn, realm, id, changes, end_sessions);
-        found(write(self.conn, act)?)
+        found(write(self.conn, until, act)?)
     }
 
     /// Ends the sessions of an account that is changed, and forgets its wrong passwords.
@@ -136,12 +136,10 @@ impl<C: AccountConnection> Accounts<'_, C> {
             }
             Ok(written)
         };
+        let until = self.deadline();
         let rows = match transaction_depth(self.conn) {
-            Ok(0) => {
-                let until = self.deadline();
-                write_alone(self.conn, until, |conn| conn.transaction(act))?
-            }
-            _ => write(self.conn, act)?,
+            Ok(0) => write_alone(self.conn, until, |conn| conn.transaction(act))?,
+            _ => write(self.conn, until, act)?,
         };
         found(rows)
     }

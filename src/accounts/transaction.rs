@@ -17,17 +17,15 @@ pub(super) fn transaction_depth<C: Connection>(conn: &mut C) -> QueryResult<u32>
     Ok(status.transaction_depth()?.map_or(0, u32::from))
 }
 
-/// Does something that writes, so that a transaction of the host's survives a refusal, or the host
-/// is told that it did not.
+/// Does something that writes: again and again until the deadline while the database is busy, or so
+/// that a transaction of the host's survives a refusal, or the host is told that it did not.
 pub(super) fn write<C: AccountConnection, T>(
     conn: &mut C,
-    act: impl FnOnce(&mut C) -> QueryResult<T>,
+    until: Instant,
+    act: impl FnMut(&mut C) -> QueryResult<T>,
 ) -> Result<T> {
     match transaction_depth(conn) {
-        Ok(0) => act(conn).map_err(|error| match Trouble::on(conn, &error) {
-            Trouble::Contention | Trouble::Stopped => Error::Busy,
-            _ => Error::from(error),
-        }),
+        Ok(0) => write_alone(conn, until, act),
         Ok(_) => in_savepoint_if_needed(conn, act).map_err(|error| {
             match Trouble::in_transaction(conn, &error) {
                 Trouble::Conflict | Trouble::Refused => Error::from(error),

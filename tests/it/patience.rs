@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use diesel::connection::{InstrumentationEvent, TransactionManager};
-use diesel_accounts::{Accounts, Error, Timestamp, UserId, UserManager};
+use diesel_accounts::{Accounts, Error, Timestamp, UserId, UserManager, UserState};
 
 use crate::support::{
     PASSWORD, QueryLog, TestConnection, TestDb, alice, assert_matches, before_statement,
@@ -14,6 +14,7 @@ use crate::support::{
 
 on_each_engine!(
     a_change_that_meets_a_lock_is_busy,
+    a_change_waits_for_a_lock_that_is_let_go_in_time,
     a_deletion_waits_for_a_lock_that_is_let_go_in_time,
     a_look_up_that_fails_leaves_the_decision_to_the_insertion,
     a_look_up_that_fails_in_a_transaction_ends_it,
@@ -31,19 +32,17 @@ fn a_change_that_meets_a_lock_is_busy<C: TestConnection>(db: TestDb<C>) {
     assert_matches!(accounts.delete_user(id), Err(Error::Busy));
 }
 
+fn a_change_waits_for_a_lock_that_is_let_go_in_time<C: TestConnection>(db: TestDb<C>) {
+    let id = db.create(alice()).id();
+    let mut conn = let_go_in_time(&db, id, "UPDATE");
+    db.users.on(&mut conn).disable_user(id).unwrap();
+    let there = db.users.user_by_id(id).unwrap().unwrap();
+    assert_eq!(there.state(), UserState::Disabled);
+}
+
 fn a_deletion_waits_for_a_lock_that_is_let_go_in_time<C: TestConnection>(db: TestDb<C>) {
     let id = db.create(alice()).id();
-    let mut holder = Some(holder_of(&db, id));
-    let mut conn = db.connect();
-    impatient(&mut conn);
-    let mut deletions = 0;
-    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
-        let InstrumentationEvent::StartQuery { query, .. } = event else { return };
-        deletions += u32::from(query.to_string().starts_with("DELETE"));
-        if let Some(mut holder) = holder.take_if(|_| deletions == 2) {
-            C::TransactionManager::rollback_transaction(&mut holder).unwrap();
-        }
-    });
+    let mut conn = let_go_in_time(&db, id, "DELETE");
     db.users.on(&mut conn).delete_user(id).unwrap();
     assert_eq!(db.count(), 0);
 }
@@ -92,6 +91,23 @@ fn an_attempt_that_is_being_counted_is_of_now<C: TestConnection>(db: TestDb<C>) 
     let verified = db.users.policy().verify(attempt, PASSWORD);
     assert!(accounts.finish_sign_in(verified).unwrap().is_accepted());
     assert!(has_looked.load(Ordering::Relaxed));
+}
+
+/// A connection that does not wait for locks, of which there is one on an account until a statement
+/// is sent for the second time.
+fn let_go_in_time<C: TestConnection>(db: &TestDb<C>, id: UserId, statement: &'static str) -> C {
+    let mut holder = Some(holder_of(db, id));
+    let mut conn = db.connect();
+    impatient(&mut conn);
+    let mut sent = 0;
+    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        let InstrumentationEvent::StartQuery { query, .. } = event else { return };
+        sent += u32::from(query.to_string().starts_with(statement));
+        if let Some(mut holder) = holder.take_if(|_| sent == 2) {
+            C::TransactionManager::rollback_transaction(&mut holder).unwrap();
+        }
+    });
+    conn
 }
 
 /// A connection in whose transaction an account was changed.

@@ -7,7 +7,7 @@ use crate::history::{AccountId, Answer, Call, End, Operation, PoolState, VICTIM,
 
 pub(super) fn judge(case: &Case<'_>, violations: &mut Vec<Violation>) {
     undetermined(case, violations);
-    not_created(case, violations);
+    failures(case, violations);
     for call in &case.history.calls {
         let longest = call.longest_step.saturating_mul(steps_of(&call.operation));
         let lasted = call.answered.saturating_sub(call.invoked);
@@ -20,13 +20,16 @@ pub(super) fn judge(case: &Case<'_>, violations: &mut Vec<Violation>) {
             violations.push(Violation::new(Rule::NothingStrange, error, evidence));
         }
     }
-    let is_severed = |manager| {
+    let is_severed = |pool: &PoolState| {
         let mut faults = case.history.faults.iter().filter(|fault| fault.severs);
-        faults.any(|fault| fault.manager.is_none_or(|severed| severed == manager))
+        faults.any(|fault| {
+            fault.manager.is_none_or(|severed| severed == pool.manager)
+                && fault.from <= pool.to
+                && fault.to >= pool.from
+        })
     };
-    let is_whole = |pool: &PoolState| {
-        pool.usable == pool.size && (pool.discarded == 0 || is_severed(pool.manager))
-    };
+    let is_whole =
+        |pool: &PoolState| pool.usable == pool.size && (pool.discarded == 0 || is_severed(pool));
     for pool in case.history.pools.iter().filter(|pool| !is_whole(pool)) {
         let text = format!("{pool:?}");
         violations.push(Violation::new(Rule::PoolsAreWhole, text, Evidence::default()));
@@ -74,20 +77,78 @@ fn undetermined(case: &Case<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// The library itself refuses an account with other answers.
-fn not_created(case: &Case<'_>, violations: &mut Vec<Violation>) {
+/// Nobody is told that something was not done, or may not have been, for nothing.
+fn failures(case: &Case<'_>, violations: &mut Vec<Violation>) {
     for call in &case.history.calls {
-        let Answer::NotDone { error } = &call.answer else { continue };
-        if error == NOT_CREATED && !struck_by(case.history, call, |_| true) {
-            let text = "no fault was at work";
+        let has_cause = match call.library_answer() {
+            Answer::NotDone { error } => match error.as_str() {
+                // What the host's own statements met, and processes that were killed.
+                NOT_ASKED | HOST_FAILED | NOT_BEGUN | NOTHING_BY_PROCESS => continue,
+                NOT_CREATED | BUSY => is_struck(case, call),
+                NO_CONNECTION => is_struck(case, call) || is_crowded(case, call),
+                MUST_ROLL_BACK if is_in_transaction(&call.operation) => {
+                    is_struck(case, call) || is_beside_others(case, call)
+                }
+                // No index, trigger or policy of a host's is in the way; the queue for hashing is
+                // longer than there are callers; and there is nothing to roll back.
+                _ => false,
+            },
+            Answer::Unknown { .. } => is_struck(case, call),
+            _ => continue,
+        };
+        if !has_cause {
+            let text = format!("nothing was in the way of {:?}", call.library_answer());
             let evidence = Evidence::of([call]);
-            violations.push(Violation::new(Rule::NotCreatedOnlyByFaults, text, evidence));
+            violations.push(Violation::new(Rule::FailuresHaveCauses, text, evidence));
         }
     }
 }
 
+fn is_struck(case: &Case<'_>, call: &Call) -> bool {
+    struck_by(case.history, call, |_| true)
+}
+
+/// Whether as many others wanted a connection of a pool as it has.
+fn is_crowded(case: &Case<'_>, call: &Call) -> bool {
+    let mut pools = case.history.pools.iter();
+    let pool = pools.find(|pool| {
+        pool.manager == call.manager && pool.from <= call.invoked && call.answered <= pool.to
+    });
+    let others = others_beside(case, call).filter(|other| other.manager == call.manager);
+    pool.is_some_and(|pool| others.count() >= usize::try_from(pool.size).unwrap_or(usize::MAX))
+}
+
+fn is_beside_others(case: &Case<'_>, call: &Call) -> bool {
+    others_beside(case, call).next().is_some()
+}
+
+fn others_beside<'a>(case: &Case<'a>, call: &Call) -> impl Iterator<Item = &'a Call> {
+    let (number, invoked, answered) = (call.number, call.invoked, call.answered);
+    case.history.calls.iter().filter(move |other| {
+        other.number != number && other.invoked <= answered && other.answered >= invoked
+    })
+}
+
+fn is_in_transaction(operation: &Operation) -> bool {
+    matches!(operation, Operation::Create { way: Way::Transaction { .. }, .. })
+}
+
 /// What [`Answer::NotDone`] says of an account that the database refused.
 pub(crate) const NOT_CREATED: &str = "not created";
+/// Of what others were in the way of for too long.
+pub(crate) const BUSY: &str = "busy";
+/// Of a pool that had no connection to give.
+pub(crate) const NO_CONNECTION: &str = "pool";
+/// Of a transaction that is over.
+pub(crate) const MUST_ROLL_BACK: &str = "host must roll back";
+/// Of what the library was not asked for.
+pub(crate) const NOT_ASKED: &str = "no connection";
+/// Of a transaction in which a statement of the host's failed.
+pub(crate) const HOST_FAILED: &str = "a statement of the host's failed";
+/// Of a transaction that the host could not begin.
+pub(crate) const NOT_BEGUN: &str = "the transaction was not begun";
+/// Of a process that ended before.
+pub(crate) const NOTHING_BY_PROCESS: &str = "the process created nothing";
 
 /// Whether a creation knows what became of its id: an error that says "not created" speaks of its
 /// own call alone.
@@ -102,7 +163,7 @@ pub(super) fn is_settling(call: &Call) -> bool {
 /// own, before the library's and after.
 fn steps_of(operation: &Operation) -> u64 {
     match operation {
-        Operation::Create { way: Way::Transaction { .. }, .. } => 3,
+        operation if is_in_transaction(operation) => 3,
         _ => 1,
     }
 }

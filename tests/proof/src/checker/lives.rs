@@ -146,9 +146,9 @@ impl Life<'_> {
             .map(|call| (call.invoked, call.answered))
             .collect();
         for birth in &mut self.births {
-            if birth.until == NEVER {
+            if birth.until > birth.call.answered {
                 let later = settled.iter().filter(|(from, _)| *from >= birth.call.answered);
-                birth.until = later.map(|(_, to)| *to).min().unwrap_or(NEVER);
+                birth.until = later.map(|(_, to)| *to).fold(birth.until, Moment::min);
             }
             let (from, until) = (birth.call.invoked, birth.until);
             let is_certain = birth.certainty == Certainty::Certain;
@@ -160,7 +160,7 @@ impl Life<'_> {
         let births = self
             .births
             .iter()
-            .filter(|birth| birth.certainty == Certainty::Certain && birth.until < NEVER)
+            .filter(|birth| birth.certainty == Certainty::Certain)
             .map(|birth| (birth.call.invoked, birth.until));
         // Whoever saw what could not be there is no witness.
         let sightings = self.sightings.iter().copied();
@@ -237,9 +237,12 @@ fn enter<'a>(of: &mut BTreeMap<AccountId, Life<'a>>, history: &'a History, call:
             match made(history, call) {
                 Some(certainty) => {
                     let until = match (certainty, &call.answer) {
-                        // A commit that was not heard may be done after it was given up.
+                        // What was not heard may be done after it was given up: for as long as the
+                        // server goes on with a statement.
                         (Certainty::Possible, _)
-                        | (_, Answer::Transaction { end: End::Unknown, .. }) => NEVER,
+                        | (_, Answer::Transaction { end: End::Unknown, .. }) => {
+                            call.answered.saturating_add(call.longest_step)
+                        }
                         _ => call.answered,
                     };
                     life.births.push(Birth { call, until, certainty });

@@ -22,7 +22,10 @@ mod tests;
 
 pub use self::counts::Counts;
 
-pub(crate) use self::conduct::NOT_CREATED;
+pub(crate) use self::conduct::{
+    BUSY, HOST_FAILED, MUST_ROLL_BACK, NO_CONNECTION, NOT_ASKED, NOT_BEGUN, NOT_CREATED,
+    NOTHING_BY_PROCESS,
+};
 use self::lives::Lives;
 
 /// A promise.
@@ -59,8 +62,9 @@ pub enum Rule {
     PasswordsDecideSignIns,
     /// The rows of a host's transaction are there exactly if it was committed.
     HostRowsFollowTheirTransaction,
-    /// "Not created" has a cause: a fault was at work during the call.
-    NotCreatedOnlyByFaults,
+    /// Whatever was not done has a cause: a fault was at work during the call, or others were in the
+    /// way, where others can be.
+    FailuresHaveCauses,
     /// An outcome is undetermined only if a fault touched the call.
     UndeterminedOnlyByFaults,
     /// Whatever was undetermined is settled by a later call with the same id.
@@ -132,6 +136,7 @@ fn struck_by(history: &History, call: &Call, is_meant: impl Fn(&Fault) -> bool) 
             && fault.manager.is_none_or(|manager| manager == call.manager)
             && fault.from <= call.answered
             && fault.to >= since
+            && call.answered - call.invoked >= fault.slows
     })
 }
 

@@ -1,5 +1,6 @@
 //! Whoever gives the password of the time signs in, and nobody else.
 
+use super::lives::Life;
 use super::{Case, Rule, Violation};
 use crate::history::{AccountId, Answer, Call, Login, Operation, Password, State};
 
@@ -23,7 +24,7 @@ pub(super) fn judge(case: &Case<'_>, violations: &mut Vec<Violation>) {
         };
         if let Some((id, text)) = wrong {
             let about = case.history.calls.iter().filter(|other| is_about(other, id));
-            let life = case.lives.of.get(&id).map(super::lives::Life::evidence);
+            let life = case.lives.of.get(&id).map(Life::evidence);
             violations.push(Violation::new(
                 Rule::PasswordsDecideSignIns,
                 format!("{id:?}: {text}"),
@@ -83,7 +84,11 @@ fn refused(
     let is_active = life.states.surely_is(State::Active, from, to);
     match reason {
         // Too many failures before: the password does not matter.
-        "throttled" | "password_disabled" => None,
+        "throttled" | "password_disabled" => {
+            let failed =
+                case.history.calls.iter().any(|other| may_have_failed(other, call, id, life));
+            (!failed).then_some("nobody had failed to sign in")
+        }
         "unknown_login" if !life.states.may_be(State::Reserved, from, to) => {
             Some("it was there all the time")
         }
@@ -93,6 +98,26 @@ fn refused(
         }
         _ => None,
     }
+}
+
+/// Whether somebody may have failed to sign in to an account before a call was answered. An attempt
+/// that is under way counts as one that failed.
+fn may_have_failed(other: &Call, call: &Call, id: AccountId, life: &Life<'_>) -> bool {
+    let is_about = match other.operation {
+        Operation::Authenticate { login: Login::Username(name), .. } => {
+            life.can_have_username(name.class, true)
+        }
+        Operation::Authenticate { login: Login::Email(name), .. } => {
+            life.can_have_email(name.class, true)
+        }
+        Operation::ChangePassword { id: other, .. } => other == id,
+        _ => false,
+    };
+    let succeeded = matches!(other.answer, Answer::Accepted { .. } | Answer::Done);
+    is_about
+        && other.number != call.number
+        && other.invoked <= call.answered
+        && (!succeeded || other.answered >= call.invoked)
 }
 
 /// Who certainly had a name all the time.

@@ -351,6 +351,9 @@ pub struct Fault {
     pub count: u64,
     /// Whether it can take away a connection, or what is read on one.
     pub severs: bool,
+    /// How long a call lasts at least that it struck.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub slows: Moment,
 }
 
 /// A pool after all calls.
@@ -358,6 +361,10 @@ pub struct Fault {
 pub struct PoolState {
     /// Whose.
     pub manager: u16,
+    /// Since when there was this pool.
+    pub from: Moment,
+    /// When it was looked at.
+    pub to: Moment,
     /// How many connections it has to give.
     pub size: u32,
     /// How many it gave at once that answer and have no transaction open.
@@ -427,6 +434,10 @@ impl<'de> Deserialize<'de> for AccountId {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 fn is_false(value: &bool) -> bool {
     !*value
 }

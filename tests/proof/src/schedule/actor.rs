@@ -140,7 +140,7 @@ impl<C: ScheduledConnection> Actor<C> {
     /// Makes a call; `first` is the number of a host's first transaction.
     pub fn act(&mut self, policy: &Policy, call: Call<'_>, first: i64) -> Told {
         let answer = match (&mut self.hands, self.place) {
-            (Hands::Users(users), place) => without_transaction(|| match call {
+            (Hands::Users(users), place) => without_transaction(call, || match call {
                 Call::Create(person) if place == Place::SignUp => {
                     Answer::to_creation(users.create_user(person.new_user()))
                 }
@@ -152,7 +152,7 @@ impl<C: ScheduledConnection> Actor<C> {
             (Hands::Own(conn), Place::Host { level, reads }) => {
                 return in_transactions(conn, policy, C::ISOLATIONS[level].0, reads, call, first);
             }
-            (Hands::Own(conn), _) => without_transaction(|| call_on(conn, policy, call)),
+            (Hands::Own(conn), _) => without_transaction(call, || call_on(conn, policy, call)),
         };
         let (answer, wrong) = match answer {
             Ok(answer) => (Some(answer), None),
@@ -162,15 +162,20 @@ impl<C: ScheduledConnection> Actor<C> {
     }
 }
 
-/// A deletion that meets a lock is told so, and its caller asks again.
-fn without_transaction(mut call: impl FnMut() -> Result<Answer, Error>) -> Result<Answer, Error> {
-    for _ in 0..MOST_DELETIONS {
-        match call() {
-            Err(Error::Busy) => {}
-            answer => return answer,
+/// A deletion that meets a lock is told so, and its caller asks again. A creation asks again itself.
+fn without_transaction(
+    call: Call<'_>,
+    mut act: impl FnMut() -> Result<Answer, Error>,
+) -> Result<Answer, Error> {
+    let most = if matches!(call, Call::Delete(_)) { MOST_DELETIONS } else { 1 };
+    let mut answer = act();
+    for _ in 1..most {
+        if !matches!(answer, Err(Error::Busy)) {
+            break;
         }
+        answer = act();
     }
-    Err(Error::Busy)
+    answer
 }
 
 fn call_on<C: ScheduledConnection>(

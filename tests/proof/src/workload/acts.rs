@@ -5,18 +5,23 @@ use diesel_accounts::{
     User, UserState,
 };
 
-use super::people::account_id;
+use super::people::{Person, account_id};
 use super::secrets::{search_debug, search_error};
-use crate::checker::NOT_CREATED;
+use crate::checker::{BUSY, MUST_ROLL_BACK, NO_CONNECTION, NOT_CREATED};
 use crate::history::{Answer, Name, Recorder, Sight, State, TakenReason};
 
-/// What a creation answered.
-pub(super) fn creation_answer(recorder: &Recorder, answer: Result<Creation>) -> Answer {
+/// What a creation of somebody answered.
+pub(super) fn creation_answer(
+    recorder: &Recorder,
+    person: Person,
+    answer: Result<Creation>,
+) -> Answer {
     match answer {
         Ok(creation) => {
             search_debug(recorder, &creation);
             match creation {
-                Creation::Created(_) => Answer::Created,
+                Creation::Created(user) if is_as_asked(&user, person) => Answer::Created,
+                Creation::Created(_) => strange("`Created` of somebody else"),
                 Creation::Existing(existing) => Answer::Existing {
                     id: account_id(existing.user_id()),
                     by_username: existing.matched() != Matched::Email,
@@ -38,12 +43,23 @@ pub(super) fn creation_answer(recorder: &Recorder, answer: Result<Creation>) -> 
                         _ => TakenReason::Other,
                     },
                 },
+                Error::IdReused { id, .. } | Error::Undetermined { id, .. } if id != person.id => {
+                    strange("another id than that of the creation")
+                }
                 Error::IdReused { .. } => Answer::IdReused,
                 Error::Undetermined { .. } => Answer::Undetermined,
                 error => failure(error),
             }
         }
     }
+}
+
+/// Whether a new account is the one that was asked for, as it was typed.
+fn is_as_asked(user: &User, person: Person) -> bool {
+    user.id() == person.id
+        && user.username().map(Name::of_username) == Some(person.username)
+        && user.email().map(Name::of_email) == Some(person.email)
+        && user.state() == UserState::Active
 }
 
 /// What a change answered.
@@ -132,11 +148,11 @@ fn act_failure(recorder: &Recorder, error: Error) -> Answer {
 fn failure(error: Error) -> Answer {
     let error = match error {
         Error::NotCreated(_) => NOT_CREATED,
-        Error::Busy => "busy",
+        Error::Busy => BUSY,
         Error::HiddenConflict => "hidden conflict",
-        Error::Pool(_) => "pool",
+        Error::Pool(_) => NO_CONNECTION,
         Error::HashingBusy { .. } => "hashing busy",
-        Error::HostMustRollBack(_) => "host must roll back",
+        Error::HostMustRollBack(_) => MUST_ROLL_BACK,
         error => return strange(&error.to_string()),
     };
     Answer::NotDone { error: error.to_owned() }

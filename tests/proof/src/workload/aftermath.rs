@@ -8,7 +8,7 @@ use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use super::manager::{Manager, is_whole};
 use super::people::People;
 use super::server::{AccountRow, WorkloadConnection};
-use crate::history::{AccountId, Name, Password, PoolState, Row, State};
+use crate::history::{AccountId, Moment, Name, Password, PoolState, Row, State};
 
 /// Reads the table of accounts, and the host's, as they stand at one moment: a commit that nobody
 /// heard of may still be on its way.
@@ -22,8 +22,11 @@ pub(super) fn read<C: WorkloadConnection>(conn: &mut C, people: &People) -> (Vec
 }
 
 /// Takes all connections of a pool at once, and tries them.
-pub(super) fn pool_state<C: WorkloadConnection>(manager: &Manager<'_, C>) -> PoolState {
-    let size = manager.settings.size;
+pub(super) fn pool_state<C: WorkloadConnection>(
+    manager: &Manager<'_, C>,
+    from: Moment,
+) -> PoolState {
+    let (number, size) = (manager.settings.number, manager.settings.size);
     let mut taken: Vec<_> =
         (0..size).filter_map(|_| manager.pool.get_timeout(Duration::from_secs(30)).ok()).collect();
     let usable = taken.iter_mut().filter_map(|conn| {
@@ -33,7 +36,8 @@ pub(super) fn pool_state<C: WorkloadConnection>(manager: &Manager<'_, C>) -> Poo
         answers.then_some(())
     });
     let usable = u32::try_from(usable.count()).unwrap();
-    PoolState { manager: manager.settings.number, size, usable, discarded: manager.discarded() }
+    let (to, discarded) = (manager.recorder.now(), manager.discarded());
+    PoolState { manager: number, from, to, size, usable, discarded }
 }
 
 fn row_of(row: &AccountRow, people: &People) -> Row {

@@ -11,7 +11,7 @@ use fastrand::Rng;
 
 use super::manager::Manager;
 use super::server::WorkloadConnection;
-use super::{record, record_refusals};
+use super::{record, record_refusals, record_stops};
 use crate::database::Database;
 use crate::history::Fault as Recorded;
 use crate::proxy::{Fault, Place, Proxy};
@@ -78,8 +78,7 @@ impl<C: WorkloadConnection> Faults<'_, '_, C> {
             pace.wait(&mut self.chance, 8..60);
         }
         if settings.stops_statements {
-            // Which of them was stopped, and whether any was, only the server knows.
-            record(recorder, "short statement time-out", Some(settings.number), began, 1);
+            record_stops(recorder, settings.number, began);
         }
         if !settings.set_up.is_empty() {
             record_refusals(recorder, "short time-outs", settings.number, began);
@@ -190,6 +189,7 @@ pub(super) fn hold_locks<C: WorkloadConnection>(
                 to,
                 count,
                 severs: false,
+                slows: 0,
             });
         }
         if AnsiTransactionManager::rollback_transaction(&mut conn).is_err() {

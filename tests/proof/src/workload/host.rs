@@ -7,7 +7,9 @@ use fastrand::Rng;
 
 use super::acts::creation_answer;
 use super::execute;
+use super::people::Person;
 use super::server::WorkloadConnection;
+use crate::checker::{HOST_FAILED, NOT_BEGUN};
 use crate::history::{Answer, End, Recorder};
 
 /// The tables of the host.
@@ -45,7 +47,7 @@ impl Intent {
 pub(super) fn transact<C: WorkloadConnection>(
     conn: &mut C,
     users: &UserManager<C>,
-    prepared: &PreparedUser,
+    (person, prepared): (Person, &PreparedUser),
     intent: Intent,
     call: u64,
     recorder: &Recorder,
@@ -56,13 +58,13 @@ pub(super) fn transact<C: WorkloadConnection>(
         setting => conn.batch_execute(setting),
     };
     if begun.and_then(|()| conn.begin(isolation)).is_err() {
-        let error = "the transaction was not begun".to_owned();
+        let error = NOT_BEGUN.to_owned();
         return (Answer::NotDone { error }, false);
     }
     let (answer, goes_on) = act(conn, users, prepared, intent, call);
     let inside = match answer {
-        Some(answer) => creation_answer(recorder, answer),
-        None => Answer::NotDone { error: "a statement of the host's failed".to_owned() },
+        Some(answer) => creation_answer(recorder, person, answer),
+        None => Answer::NotDone { error: HOST_FAILED.to_owned() },
     };
     let (end, is_usable) = match goes_on && intent.commits {
         true => commit(conn),

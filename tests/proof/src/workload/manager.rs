@@ -225,5 +225,5 @@ impl<C: WorkloadConnection> CustomizeConnection<C, R2d2Error> for SetUp {
 }
 
 /// What the settings of the hasty say.
-const STOPPED_AFTER: Duration = Duration::from_millis(100);
+pub(super) const STOPPED_AFTER: Duration = Duration::from_millis(100);
 const ENDED_AFTER: Duration = Duration::from_secs(8);

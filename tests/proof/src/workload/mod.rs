@@ -95,7 +95,7 @@ impl<C: WorkloadConnection> Phase<'_, C> {
             .into_iter()
             .map(|settings| Manager::new(self.database, settings, self.recorder))
             .collect();
-        let people = Mutex::new(people);
+        let (people, began) = (Mutex::new(people), self.recorder.now());
         let is_over = AtomicBool::new(false);
         self.make_anchors(&managers, &people, &mut chance);
         thread::scope(|scope| {
@@ -128,7 +128,7 @@ impl<C: WorkloadConnection> Phase<'_, C> {
             is_over.store(true, Ordering::Relaxed);
         });
         self.settle(&managers, &people, &mut chance);
-        let states = managers.iter().map(aftermath::pool_state).collect();
+        let states = managers.iter().map(|manager| aftermath::pool_state(manager, began)).collect();
         (people.into_inner().unwrap(), states)
     }
 
@@ -175,14 +175,24 @@ fn execute(conn: &mut impl SimpleConnection, sql: &str) {
 /// Records a fault that was at work from a moment until now, and a little longer.
 fn record(recorder: &Recorder, kind: &str, manager: Option<u16>, from: u64, count: u64) {
     let to = recorder.now() + u64::try_from(AFTERMATH.as_nanos()).unwrap();
-    recorder.fault(Fault { kind: kind.to_owned(), manager, from, to, count, severs: true });
+    let kind = kind.to_owned();
+    recorder.fault(Fault { kind, manager, from, to, count, severs: true, slows: 0 });
+}
+
+/// Statements of a manager's that are stopped, which of them only the server knows, but none before
+/// its time. MariaDB may go on to say nothing, until the session ends.
+fn record_stops(recorder: &Recorder, manager: u16, from: u64) {
+    let kind = "short statement time-out".to_owned();
+    let (manager, to) = (Some(manager), recorder.now());
+    let slows = u64::try_from(manager::STOPPED_AFTER.as_nanos()).unwrap();
+    recorder.fault(Fault { kind, manager, from, to, count: 1, severs: true, slows });
 }
 
 /// A refusal that takes no connection away.
 fn record_refusals(recorder: &Recorder, kind: &str, manager: u16, from: u64) {
     let (kind, manager, to) = (kind.to_owned(), Some(manager), recorder.now());
     // How often, only the database knows.
-    recorder.fault(Fault { kind, manager, from, to, count: 1, severs: false });
+    recorder.fault(Fault { kind, manager, from, to, count: 1, severs: false, slows: 0 });
 }
 
 const THREADS: u16 = 32;

@@ -19,6 +19,7 @@ use super::people::{People, account_id, user_id};
 use super::secrets::{search_for_passwords, search_for_secrets};
 use super::server::WorkloadConnection;
 use super::{DEADLINE, HEADROOM, LONGEST_STATEMENT, Plan, THREADS};
+use crate::checker::NOTHING_BY_PROCESS;
 use crate::database::{Database, policy, pool_at};
 use crate::history::{AccountId, Answer, Caller, End, Fault, Operation, Recorder, VICTIM, Way};
 use crate::statements::before_each_statement;
@@ -142,7 +143,7 @@ pub(super) fn torment<C: WorkloadConnection>(
             victim = None;
             let kind = "process killed".to_owned();
             let (manager, to) = (Some(VICTIM), recorder.now());
-            recorder.fault(Fault { kind, manager, from, to, count: 1, severs: true });
+            recorder.fault(Fault { kind, manager, from, to, count: 1, severs: true, slows: 0 });
         }
         pace.wait(&mut chance, 10..130);
     }
@@ -196,7 +197,7 @@ impl<'a> Victim<'a> {
         }
         let inside = match word {
             Word::Created => Answer::Created,
-            _ => Answer::NotDone { error: "the process created nothing".to_owned() },
+            _ => Answer::NotDone { error: NOTHING_BY_PROCESS.to_owned() },
         };
         match self.hear() {
             Some(Word::Committed) => transaction(inside, End::Committed),

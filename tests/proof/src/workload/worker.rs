@@ -10,6 +10,7 @@ use super::host::{Intent, transact};
 use super::manager::{Manager, is_whole};
 use super::people::{Cell, People, Person, account_id, user_id};
 use super::server::WorkloadConnection;
+use crate::checker::NOT_ASKED;
 use crate::history::{Answer, End, Login, Moment, Operation, Thread, Way};
 
 pub(super) struct Worker<'a, 'm, C: WorkloadConnection> {
@@ -146,12 +147,12 @@ impl<'a, 'm, C: WorkloadConnection> Worker<'a, 'm, C> {
         let prepare = || users.prepare(new_user()).expect("it is valid, and there is time to hash");
         match way {
             Way::Pool => self.record(person, Way::Pool, manager, refuses, |recorder, _| {
-                creation_answer(recorder, users.create_user(new_user()))
+                creation_answer(recorder, person, users.create_user(new_user()))
             }),
             Way::Prepared => {
                 let prepared = prepare();
                 self.record(person, Way::Prepared, manager, refuses, |recorder, _| {
-                    creation_answer(recorder, users.create_prepared_user(&prepared))
+                    creation_answer(recorder, person, users.create_prepared_user(&prepared))
                 })
             }
             Way::Lent | Way::Transaction { .. } => {
@@ -173,19 +174,20 @@ impl<'a, 'm, C: WorkloadConnection> Worker<'a, 'm, C> {
         let lent = self.lent[manager].take().or_else(|| self.managers[manager].connect());
         let Some((mut conn, since)) = lent else {
             // Nothing was asked of the library.
-            return Answer::NotDone { error: "no connection".to_owned() };
+            return Answer::NotDone { error: NOT_ASKED.to_owned() };
         };
         let mut is_usable = true;
         let answer = if *way == Way::Lent {
             self.record_lent(person, Way::Lent, manager, refuses, since, |recorder, _| {
-                creation_answer(recorder, users.on(&mut conn).create_user(prepared))
+                creation_answer(recorder, person, users.on(&mut conn).create_user(prepared))
             })
         } else {
             let intent = Intent::by_chance::<C>(&mut self.chance);
             let isolation = format!("{} {}", intent.isolation.0, intent.isolation.1);
             let way = Way::Transaction { isolation };
             self.record_lent(person, way, manager, refuses, since, |recorder, call| {
-                let (answer, usable) = transact(&mut conn, users, prepared, intent, call, recorder);
+                let (answer, usable) =
+                    transact(&mut conn, users, (person, prepared), intent, call, recorder);
                 is_usable = usable;
                 answer
             })

@@ -23,6 +23,7 @@ fn a_row_that_nobody_asked_for() {
 #[test]
 fn a_creation_that_failed_and_has_a_row() {
     Made::new()
+        .locked(0, 50)
         .then(create(ALICE, 1, 1), not_done())
         .row(row(ALICE, 1, 1))
         .breaks(Rule::NotCreatedHasNoRow);
@@ -31,6 +32,7 @@ fn a_creation_that_failed_and_has_a_row() {
 #[test]
 fn a_creation_that_failed_and_was_seen() {
     Made::new()
+        .locked(0, 50)
         .then(create(ALICE, 1, 1), not_done())
         .then(create(BOB, 1, 2), existing(ALICE, true, false))
         .breaks(Rule::NotCreatedHasNoRow);
@@ -251,6 +253,7 @@ fn a_transaction_whose_rows_do_not_follow() {
         .breaks(rule);
     made.then(in_transaction(BOB, 1, 2), transaction(not_done(), End::RolledBack))
         .host_row(1)
+        .locked(40, 60)
         .breaks(rule);
 }
 
@@ -283,13 +286,20 @@ fn a_call_beyond_its_deadline() {
 #[test]
 fn a_pool_that_lost_a_connection() {
     let mut made = Made::new();
-    made.history.pools.push(PoolState { manager: 0, size: 2, usable: 1, discarded: 0 });
+    made.history.pools.push(PoolState {
+        manager: 0,
+        from: 0,
+        to: 1000,
+        size: 2,
+        usable: 1,
+        discarded: 0,
+    });
     made.breaks(Rule::PoolsAreWhole);
 }
 
 #[test]
 fn a_pool_that_threw_a_connection_away_for_nothing() {
-    let discarded = PoolState { manager: 0, size: 2, usable: 2, discarded: 1 };
+    let discarded = PoolState { manager: 0, from: 0, to: 1000, size: 2, usable: 2, discarded: 1 };
     let mut made = Made::new();
     made.history.pools.push(discarded);
     made.breaks(Rule::PoolsAreWhole);
@@ -336,10 +346,114 @@ fn answers_that_are_not_true_in_one_order() {
 }
 
 #[test]
-fn a_creation_that_fails_for_no_reason() {
-    let refused = || Answer::NotDone { error: NOT_CREATED.to_owned() };
-    Made::new().then(create(ALICE, 1, 1), refused()).breaks(Rule::NotCreatedOnlyByFaults);
-    assert_eq!(Made::new().fault(0, 50).then(create(ALICE, 1, 1), refused()).broken(), []);
+fn whatever_fails_for_no_reason() {
+    let not_done = |error: &str| Answer::NotDone { error: error.to_owned() };
+    let unknown = Answer::Unknown { error: "database".to_owned() };
+    let in_transaction = in_transaction(ALICE, 1, 1);
+    let rolled_back = |error| transaction(not_done(error), End::RolledBack);
+    for (operation, answer) in [
+        (create(ALICE, 1, 1), not_done(NOT_CREATED)),
+        (create(ALICE, 1, 1), not_done(BUSY)),
+        (create(ALICE, 1, 1), not_done(NO_CONNECTION)),
+        (in_transaction.clone(), rolled_back(NOT_CREATED)),
+        (in_transaction, rolled_back(MUST_ROLL_BACK)),
+        (Operation::Delete { id: ALICE }, not_done(BUSY)),
+        (Operation::Disable { id: ALICE }, unknown.clone()),
+        (Operation::FindId { id: ALICE }, unknown),
+    ] {
+        Made::new().then(operation.clone(), answer.clone()).breaks(Rule::FailuresHaveCauses);
+        Made::new().fault(0, 50).then(operation, answer).is_good();
+    }
+    // Of these no fault is a cause.
+    for error in ["hidden conflict", "hashing busy", MUST_ROLL_BACK] {
+        let made = Made::new().fault(0, 50).then(create(ALICE, 1, 1), not_done(error));
+        made.breaks(Rule::FailuresHaveCauses);
+    }
+}
+
+#[test]
+fn a_pool_has_no_connection_only_while_others_have_them() {
+    let pool = PoolState { manager: 0, from: 0, to: 1000, size: 1, usable: 1, discarded: 0 };
+    let no_connection = || Answer::NotDone { error: NO_CONNECTION.to_owned() };
+    let look_up = || Operation::FindId { id: ALICE };
+    let mut made = Made::new().during(10, 20, look_up(), Answer::NotFound).during(
+        15,
+        40,
+        look_up(),
+        no_connection(),
+    );
+    made.history.pools.push(pool);
+    made.is_good();
+    let mut made = Made::new().during(10, 20, look_up(), Answer::NotFound).during(
+        25,
+        40,
+        look_up(),
+        no_connection(),
+    );
+    made.history.pools.push(pool);
+    made.breaks(Rule::FailuresHaveCauses);
+}
+
+#[test]
+fn a_host_must_roll_back_only_beside_others() {
+    let told = |at| {
+        let error = MUST_ROLL_BACK.to_owned();
+        let answer = transaction(Answer::NotDone { error }, End::RolledBack);
+        Made::new().during(10, 20, Operation::FindId { id: BOB }, Answer::NotFound).during(
+            at,
+            40,
+            in_transaction(ALICE, 1, 1),
+            answer,
+        )
+    };
+    told(15).is_good();
+    told(25).breaks(Rule::FailuresHaveCauses);
+}
+
+#[test]
+fn a_right_password_that_has_to_wait_though_nobody_failed() {
+    let sign_in = |password| Operation::Authenticate { login: Login::Username(name(1)), password };
+    let right = password_of(ALICE);
+    let created = || Made::new().then(create(ALICE, 1, 1), Answer::Created).row(row(ALICE, 1, 1));
+    for reason in ["throttled", "password_disabled"] {
+        created()
+            .then(sign_in(right), Answer::Accepted { id: ALICE })
+            .then(sign_in(right), refused(reason))
+            .breaks(Rule::PasswordsDecideSignIns);
+        created()
+            .then(sign_in(Password::STRANGE), refused("wrong_password"))
+            .then(sign_in(right), refused(reason))
+            .is_good();
+        // One that is under way is counted before it is looked at.
+        created()
+            .during(100, 200, sign_in(right), Answer::Accepted { id: ALICE })
+            .during(150, 160, sign_in(right), refused(reason))
+            .is_good();
+    }
+}
+
+/// It stops nothing before its time.
+#[test]
+fn a_time_out_that_was_not_reached_excuses_nothing() {
+    let asked = |until| {
+        let mut made = Made::new()
+            .fault(0, 1000)
+            .during(10, until, create(ALICE, 1, 1), Answer::Undetermined)
+            .then(create(ALICE, 1, 1), Answer::Created)
+            .row(row(ALICE, 1, 1));
+        made.history.faults[0].slows = 100;
+        made
+    };
+    asked(110).is_good();
+    asked(109).breaks(Rule::UndeterminedOnlyByFaults);
+}
+
+#[test]
+fn a_pool_that_threw_a_connection_away_when_the_fault_was_over() {
+    let mut made = Made::new().fault(0, 10);
+    let pool = PoolState { manager: 0, from: 20, to: 1000, size: 2, usable: 2, discarded: 1 };
+    made.history.pools.push(pool);
+    made.breaks(Rule::PoolsAreWhole);
 }
 
 #[test]

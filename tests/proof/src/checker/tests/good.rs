@@ -19,6 +19,7 @@ pub(super) fn undetermined_and_settled() -> Made {
         .then(create(ALICE, 1, 1), Answer::Undetermined)
         .fault(20, 30)
         .then(create(ALICE, 1, 1), not_done())
+        .locked(40, 50)
         .then(create(ALICE, 1, 1), same(ALICE))
         .row(row(ALICE, 1, 1))
 }
@@ -189,6 +190,7 @@ fn the_password_of_the_time_signs_in() {
             Operation::SetPassword { id: ALICE, new: third },
             Answer::Unknown { error: "closed".to_owned() },
         )
+        .locked(260, 270)
         .then(sign_in(second), refused("wrong_password"))
         .row(Row { password: third, ..row(ALICE, 1, 1) })
         .is_good();
@@ -199,7 +201,14 @@ fn a_record_survives_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a folder").join("record.jsonl");
     let mut made = deleted_and_made_again().fault(3, 4).host_row(9);
-    made.history.pools.push(PoolState { manager: 0, size: 2, usable: 2, discarded: 0 });
+    made.history.pools.push(PoolState {
+        manager: 0,
+        from: 0,
+        to: 1000,
+        size: 2,
+        usable: 2,
+        discarded: 0,
+    });
     made.history.leaks.push(Leak { output: "log".to_owned(), secret: "a password".to_owned() });
     made.history.head.settings.insert("threads".to_owned(), "8".to_owned());
     made.history.write(&path).unwrap();

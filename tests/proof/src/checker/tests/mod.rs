@@ -1,6 +1,6 @@
 //! Histories made by hand: good ones, and one bad one for each rule.
 
-use super::{NOT_CREATED, Rule, check};
+use super::{BUSY, MUST_ROLL_BACK, NO_CONNECTION, NOT_CREATED, Rule, check};
 use crate::history::{
     AccountId, Answer, Call, End, Fault, History, Leak, Login, Moment, Name, Operation, Password,
     PoolState, Row, Sight, State, TakenReason, VICTIM, Way,
@@ -66,8 +66,16 @@ impl Made {
             to,
             count: 1,
             severs: true,
+            slows: 0,
         });
         self
+    }
+
+    /// Others had locks.
+    fn locked(self, from: Moment, to: Moment) -> Self {
+        let mut made = self.fault(from, to);
+        made.history.faults.last_mut().expect("it was just added").severs = false;
+        made
     }
 
     /// The last call was one of a process that was killed.
