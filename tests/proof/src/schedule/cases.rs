@@ -11,7 +11,7 @@ use crate::schedule::actor::{Actor, Place, Told};
 use crate::schedule::choices::Choices;
 use crate::schedule::gates::{Gates, Span, Stops};
 use crate::schedule::model::{Answer, Heard, Rows, digits, has_an_order};
-use crate::schedule::run::Scheduler;
+use crate::schedule::run::{SECOND_LOOK, Scheduler};
 use crate::schedule::story::{Call, Person, Story};
 use crate::schedule::watch::{ScheduledConnection, Watch};
 
@@ -142,6 +142,8 @@ impl<C: ScheduledConnection> Scene<C> {
                 sessions: actors.iter().map(Actor::session).collect(),
                 watch: &mut *self.watch,
                 blocks: C::BLOCKS,
+                // The machine may be busy.
+                second_look: SECOND_LOOK * (1 + repeats),
                 gates: gates.clone(),
                 bound_met: 0,
                 waits: 0,

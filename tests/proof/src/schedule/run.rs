@@ -18,6 +18,9 @@ pub struct Scheduler<'a> {
     pub watch: &'a mut dyn Watch,
     /// Whether a statement can wait for another actor.
     pub blocks: bool,
+    /// How long somebody is seen waiting before others go on: longer than an engine takes to find a
+    /// deadlock.
+    pub second_look: Duration,
     /// The gates of the actors.
     pub gates: Gates,
     /// By what the server calls the session of each actor.
@@ -150,7 +153,7 @@ impl Scheduler<'_> {
                     self.waits += 1;
                     self.trace.push(format!("{actor} waits"));
                 }
-                all_blocked &= since.get_or_insert_with(Instant::now).elapsed() >= SECOND_LOOK;
+                all_blocked &= since.get_or_insert_with(Instant::now).elapsed() >= self.second_look;
             }
             // What was looked at is true only if nobody has moved meanwhile.
             if all_blocked && self.gates.lanes().events == events {
@@ -193,8 +196,8 @@ fn is_end(statement: &str) -> bool {
 
 /// Most statements have come to their end by then.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
-/// Longer than an engine takes to find a deadlock.
-const SECOND_LOOK: Duration = Duration::from_millis(4);
+/// Longer than an engine takes to find a deadlock, on a machine that is not too busy.
+pub(super) const SECOND_LOOK: Duration = Duration::from_millis(4);
 const BETWEEN_LOOKS: Duration = Duration::from_micros(500);
 /// Longer than the time-outs of the connections: an error is better than a hung test.
 const PATIENCE: Duration = Duration::from_secs(40);
