@@ -13,6 +13,8 @@ use crate::wait::wait_until;
 pub struct Process {
     child: Child,
     log: PathBuf,
+    /// How long the log was when it began.
+    before: u64,
 }
 
 impl Process {
@@ -21,6 +23,7 @@ impl Process {
     #[must_use]
     pub fn start(program: &Path, arguments: &[String], log: &Path) -> Self {
         let output = File::options().create(true).append(true).open(log).unwrap();
+        let before = output.metadata().unwrap().len();
         let child = unprivileged(program)
             .args(arguments)
             .stdin(Stdio::null())
@@ -28,7 +31,7 @@ impl Process {
             .stderr(output)
             .spawn()
             .unwrap();
-        Self { child, log: log.to_owned() }
+        Self { child, log: log.to_owned(), before }
     }
 
     /// The number of the process.
@@ -79,20 +82,36 @@ impl Process {
     }
 
     /// Waits until something is so; the process must not end before, and not need a minute.
-    pub fn wait_until(&mut self, mut is_so: impl FnMut() -> bool) {
-        let patience = Instant::now() + Duration::from_secs(60);
-        while !is_so() {
-            let log = || std::fs::read_to_string(&self.log).unwrap_or_default();
-            assert!(Instant::now() < patience, "the server does not answer: {}", log());
-            if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("the server ended with {status}: {}", log());
-            }
-            thread::sleep(Duration::from_millis(20));
+    pub fn wait_until(&mut self, is_so: impl FnMut() -> bool) {
+        if let Err(log) = self.wait_until_or_end(is_so) {
+            panic!("the server ended: {log}");
         }
     }
-}
 
-impl Process {
+    /// Waits until something is so, which must not need a minute.
+    ///
+    /// # Errors
+    ///
+    /// What the process has written, if it ended before.
+    pub fn wait_until_or_end(&mut self, mut is_so: impl FnMut() -> bool) -> Result<(), String> {
+        let patience = Instant::now() + Duration::from_secs(60);
+        while !is_so() {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Err(format!("{}{status}", self.output()));
+            }
+            assert!(Instant::now() < patience, "the server does not answer: {}", self.output());
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// What the process has written, and not an earlier one to the same log.
+    fn output(&self) -> String {
+        let log = fs::read(&self.log).unwrap_or_default();
+        let own = log.get(self.before as usize..).unwrap_or_default();
+        String::from_utf8_lossy(own).into_owned()
+    }
+
     fn children(&self) -> Vec<String> {
         let id = self.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));

@@ -3,12 +3,15 @@
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::{MysqlConnection, PgConnection};
 use tempfile::TempDir;
 
+use crate::database::ProofConnection;
 use crate::process::{Process, give_away, unprivileged};
 
 /// A server of one's own, with a database `accounts`, on a port of the loopback device.
@@ -88,8 +91,8 @@ impl Server {
     /// Starts the server again, on the same port and data, and waits until it answers.
     pub fn start_again(&mut self) {
         self.process.kill();
-        self.process = spawn(self.kind, self.folder.path(), self.port, &self.settings);
-        self.wait_until_it_answers();
+        let (kind, folder, settings) = (self.kind, self.folder.path(), &self.settings);
+        (self.port, self.process) = start_on(|| self.port, kind, folder, settings);
     }
 
     fn start(kind: Kind, settings: &[&str]) -> Self {
@@ -103,11 +106,8 @@ impl Server {
 
     /// On data that are there.
     pub(crate) fn run(kind: Kind, folder: TempDir, settings: Vec<String>) -> Self {
-        let port = free_port();
-        let process = spawn(kind, folder.path(), port, &settings);
-        let mut server = Self { kind, folder, port, settings, process };
-        server.wait_until_it_answers();
-        server
+        let (port, process) = start_on(free_port, kind, folder.path(), &settings);
+        Self { kind, folder, port, settings, process }
     }
 
     /// Takes away a setting that was for the first start only.
@@ -128,29 +128,12 @@ impl Server {
         }
     }
 
-    fn wait_until_it_answers(&mut self) {
-        let (kind, url) = (
-            self.kind,
-            match self.kind {
-                Kind::Mariadb => self.url_of("mysql"),
-                Kind::Postgres => self.url_of("postgres"),
-            },
-        );
-        self.process.wait_until(|| match kind {
-            Kind::Mariadb => MysqlConnection::establish(&url).is_ok(),
-            Kind::Postgres => PgConnection::establish(&url).is_ok(),
-        });
-    }
-
     fn url_of(&self, database: &str) -> String {
-        match self.kind {
-            Kind::Mariadb => format!("mysql://root@{}/{database}", self.port),
-            Kind::Postgres => format!("postgres://postgres@{}/{database}", self.port),
-        }
+        url_of(self.kind, self.port, database)
     }
 }
 
-/// A port that nobody listens on.
+/// A port that nobody listens on at the moment.
 #[must_use]
 pub fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
@@ -198,6 +181,58 @@ pub(crate) fn initialise(kind: Kind, folder: &Path) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&text));
 }
 
+/// Starts a server and waits until it answers; on another port, or once more on the same one, if
+/// somebody else has taken it since it was found free.
+fn start_on(
+    port: impl Fn() -> SocketAddr,
+    kind: Kind,
+    folder: &Path,
+    settings: &[String],
+) -> (SocketAddr, Process) {
+    let mut starts = 0;
+    loop {
+        starts += 1;
+        let port = port();
+        let mut process = spawn(kind, folder, port, settings);
+        match process.wait_until_or_end(|| answers(kind, folder, port)) {
+            Ok(()) => return (port, process),
+            Err(log) if is_in_use(&log) && starts < MOST_STARTS => thread::sleep(PAUSE),
+            Err(log) => panic!("the server ended: {log}"),
+        }
+    }
+}
+
+/// Whether it is the server of a folder that answers: another one may have the port.
+fn answers(kind: Kind, folder: &Path, port: SocketAddr) -> bool {
+    let data = folder.join("data").display().to_string();
+    let is_ours = match kind {
+        Kind::Mariadb => {
+            MysqlConnection::establish(&url_of(kind, port, "mysql")).map(|mut conn| {
+                conn.numbers(&format!("SELECT CAST(@@datadir = '{data}/' AS SIGNED) AS number"))
+            })
+        }
+        Kind::Postgres => {
+            PgConnection::establish(&url_of(kind, port, "postgres")).map(|mut conn| {
+                let folder = "current_setting('data_directory')";
+                conn.numbers(&format!("SELECT ({folder} = '{data}')::int::bigint AS number"))
+            })
+        }
+    };
+    is_ours == Ok(Ok(vec![1]))
+}
+
+fn is_in_use(log: &str) -> bool {
+    // MariaDB adds the number of the error, PostgreSQL its text only.
+    log.contains("Address already in use") || log.contains("Got error: 98")
+}
+
+fn url_of(kind: Kind, port: SocketAddr, database: &str) -> String {
+    match kind {
+        Kind::Mariadb => format!("mysql://root@{port}/{database}"),
+        Kind::Postgres => format!("postgres://postgres@{port}/{database}"),
+    }
+}
+
 fn spawn(kind: Kind, folder: &Path, port: SocketAddr, settings: &[String]) -> Process {
     let path = |name: &str| folder.join(name).display().to_string();
     let (program, mut arguments) = match kind {
@@ -241,3 +276,8 @@ fn spawn(kind: Kind, folder: &Path, port: SocketAddr, settings: &[String]) -> Pr
     }
     Process::start(&program, &arguments, &folder.join("log"))
 }
+
+const MOST_STARTS: u32 = 10;
+
+/// Before another start.
+const PAUSE: Duration = Duration::from_millis(200);

@@ -199,11 +199,14 @@ fn chance_repeats_itself_with_the_same_seed() {
     let scene = Scene::<MysqlConnection>::new();
     let places = vec![Place::Before, Place::BeforeByReset, Place::Middle, Place::After];
     let run = |seed, per_mille| {
-        // The last words of earlier connections are not to be counted.
-        scene.proxy.wait_until(|proxy| proxy.connections() == 0);
         scene.proxy.set_fault(Fault::Random { seed, per_mille, places: places.clone() });
-        let run: Vec<_> = (0..50).map(|_| MysqlConnection::establish(&scene.url).is_ok()).collect();
-        (run, scene.proxy.strikes())
+        let connects = |_| {
+            let is_connected = MysqlConnection::establish(&scene.url).is_ok();
+            // Its last words are not answered: they are not to come after the first of the next.
+            scene.proxy.wait_until(|proxy| proxy.connections() == 0);
+            is_connected
+        };
+        ((0..50).map(connects).collect::<Vec<_>>(), scene.proxy.strikes())
     };
     let first = run(1, 100);
     assert_eq!(first, run(1, 100));

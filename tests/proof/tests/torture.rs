@@ -61,6 +61,27 @@ fn what_was_done_with_another_seed_is_kept_unless_it_is_to_be_forgotten() {
 }
 
 #[test]
+fn what_was_done_with_other_code_is_not_added_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = ["--operations", "20", "--code", "first"];
+    assert_eq!(torture(&folder, &first).status.code(), Some(0));
+    let begun = fs::read_to_string(folder.path().join("torture.json")).unwrap();
+    let of_second = ["--operations", "40", "--code", "second"];
+    assert_is_refused(&torture(&folder, &of_second), "other code; --afresh begins anew");
+    assert_is_refused(&torture(&folder, &["--operations", "40"]), "other code");
+    let is_wrong = ["--operations", "many", "--code", "second", "--afresh-if-of-other-code"];
+    assert_is_refused(&torture(&folder, &is_wrong), "many");
+    assert_eq!(fs::read_to_string(folder.path().join("torture.json")).unwrap(), begun);
+
+    for (operations, code, is_afresh) in [("200", "first", false), ("20", "second", true)] {
+        let arguments = ["--operations", operations, "--code", code, "--afresh-if-of-other-code"];
+        let output = torture(&folder, &arguments);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert_eq!(number(&folder, "begun") == 1, is_afresh, "{code}");
+    }
+}
+
+#[test]
 fn a_promise_that_was_broken_in_an_earlier_call_is_not_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     keep(&folder, &json!({ "operations": 50, "rounds": 1, "violations": 1 }));

@@ -8,6 +8,7 @@ use lexopt::prelude::*;
 pub(crate) const USAGE: &str = "\
 usage: torture [--operations N] [--engine sqlite|postgres|mysql|all] [--seed S] [--afresh]
                [--round N] [--lanes N] [--folder FOLDER]
+               [--code TEXT [--afresh-if-of-other-code]]
        torture --check FILE
 
   --operations  how many calls there are to be on each engine, those of earlier runs included
@@ -16,6 +17,9 @@ usage: torture [--operations N] [--engine sqlite|postgres|mysql|all] [--seed S] 
   --round       how many calls are made to one database and judged together
   --lanes       how many rounds are under way at the same time
   --folder      where totals and bad records are kept, target/proof unless given
+  --code        the state of the code that is tested: totals of another are not added to
+  --afresh-if-of-other-code
+                forgets what earlier runs have done with another
   --check       judges a record that was kept";
 
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub(crate) struct Arguments {
     pub(crate) engines: Vec<String>,
     pub(crate) seed: Option<u64>,
     pub(crate) is_afresh: bool,
+    pub(crate) is_afresh_if_of_other_code: bool,
+    pub(crate) code: Option<String>,
     pub(crate) round: u64,
     lanes: Option<usize>,
     pub(crate) folder: PathBuf,
@@ -37,6 +43,8 @@ impl Arguments {
             engines: ENGINES.map(str::to_owned).to_vec(),
             seed: None,
             is_afresh: false,
+            is_afresh_if_of_other_code: false,
+            code: None,
             round: OPERATIONS_OF_A_ROUND,
             lanes: None,
             folder: verdict::folder(),
@@ -49,6 +57,8 @@ impl Arguments {
                 Long("engine") => arguments.engines = engines(parser.value()?.string()?)?,
                 Long("seed") => arguments.seed = Some(parser.value()?.parse()?),
                 Long("afresh") => arguments.is_afresh = true,
+                Long("afresh-if-of-other-code") => arguments.is_afresh_if_of_other_code = true,
+                Long("code") => arguments.code = Some(parser.value()?.string()?),
                 Long("round") => arguments.round = parser.value()?.parse()?,
                 Long("lanes") => arguments.lanes = Some(parser.value()?.parse()?),
                 Long("folder") => arguments.folder = parser.value()?.into(),

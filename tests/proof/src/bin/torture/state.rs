@@ -14,6 +14,9 @@ use crate::arguments::Arguments;
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct State {
     pub(crate) seed: u64,
+    /// The state of the code that it was done with.
+    #[serde(default)]
+    code: Option<String>,
     engines: BTreeMap<String, Total>,
     #[serde(skip)]
     folder: PathBuf,
@@ -46,15 +49,28 @@ impl State {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) if !arguments.is_afresh => text,
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(wrong(&error)),
-            _ => {
-                let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
-                return Ok(Self { seed, engines: BTreeMap::new(), folder, _lock: lock });
-            }
+            _ => return Ok(Self::afresh(arguments, lock)),
         };
         let kept: Self = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+        if kept.code != arguments.code {
+            return match arguments.is_afresh_if_of_other_code {
+                true => Ok(Self::afresh(arguments, lock)),
+                false => Err(wrong(&"what was done was done with other code")),
+            };
+        }
         match arguments.seed.is_none_or(|seed| seed == kept.seed) {
             true => Ok(Self { folder, _lock: lock, ..kept }),
             false => Err(wrong(&format!("what was done has the seed {}", kept.seed))),
+        }
+    }
+
+    fn afresh(arguments: &Arguments, lock: Option<File>) -> Self {
+        Self {
+            seed: arguments.seed.unwrap_or_else(|| fastrand::u64(..)),
+            code: arguments.code.clone(),
+            engines: BTreeMap::new(),
+            folder: arguments.folder.clone(),
+            _lock: lock,
         }
     }
 
