@@ -1,5 +1,7 @@
 //! What takes too long is stopped by the server.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use diesel::MysqlConnection;
@@ -10,6 +12,7 @@ use diesel_accounts_proof::host::{
     host_rows, in_transaction, insert_host_row, make_host_table, run_again,
 };
 use diesel_accounts_proof::servers::Server;
+use diesel_accounts_proof::statements::before_each_statement;
 use diesel_accounts_proof::wait::wait_until;
 use diesel_accounts_proof::workload::Connection;
 
@@ -86,6 +89,7 @@ fn host_creates<C: Connection>(
     })
 }
 
+/// It may be sent again later, but not at once.
 fn a_statement_that_takes_too_long_is_busy<C: Connection>() {
     let database = Database::<C>::new();
     make_host_table(&database);
@@ -98,8 +102,14 @@ fn a_statement_that_takes_too_long_is_busy<C: Connection>() {
     };
     while_alice_is_held(&database, || {
         conn.batch_execute(limit).unwrap();
+        let sent = Arc::new(AtomicU32::new(0));
+        let insertions = sent.clone();
+        before_each_statement(&mut conn, move |statement| {
+            insertions.fetch_add(u32::from(statement.starts_with("INSERT")), Ordering::Relaxed);
+        });
         let answer = Accounts::new(&policy, &mut conn).create_user(&alice);
         assert_matches!(answer, Err(Error::Busy));
+        assert_eq!(sent.load(Ordering::Relaxed), 1);
         // The statements of the host's own take as long as they take.
         conn.batch_execute(no_limit).unwrap();
         let answer = in_transaction(&mut conn, C::ISOLATIONS[0].0, |conn| {
