@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Accounts;
-use super::sign_in::wait_of;
+use super::limit::wait_of;
 use super::transaction::{read, write_alone};
 use crate::error::{Error, Result};
 use crate::store::AccountConnection;

@@ -11,6 +11,7 @@ use crate::user::RealmId;
 mod attempts;
 mod create;
 mod import;
+mod limit;
 mod list;
 mod lookup;
 mod password;

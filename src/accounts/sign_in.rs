@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use super::Accounts;
-use super::attempts::long_before;
+use super::limit::Limit;
 use super::transaction::{read, transaction_depth, write_alone};
 use crate::error::{Error, HashingFailure, Result};
 use crate::identity::key::{EmailKey, UsernameKey};
@@ -22,7 +22,6 @@ use crate::store::attempts::{
 use crate::store::dialect::Dialect;
 use crate::store::rows::{Credentials, UserChanges};
 use crate::store::users::UserQueries;
-use crate::throttle::Waits;
 use crate::timestamp::Timestamp;
 use crate::user::User;
 
@@ -371,59 +370,10 @@ fn key_of(login: &str) -> Option<LoginKey> {
     }
 }
 
-/// What holds up the attempts of one client, or of all together.
-#[derive(Clone, Copy)]
-pub(super) struct Limit<'a> {
-    client: AttemptKey,
-    /// `None` if no wait does.
-    waits: Option<&'a Waits>,
-    /// So many failures, and no more.
-    most_in_a_row: i64,
-}
-
-impl Limit<'_> {
-    fn wait_of(&self, row: &AttemptRow, now: Timestamp) -> Option<Timestamp> {
-        self.waits.and_then(|waits| wait_of(row, waits, now))
-    }
-
-    /// Whether no attempt may be counted any more.
-    fn is_reached(&self, row: &AttemptRow, now: Timestamp) -> bool {
-        row.counts.in_a_row >= self.most_in_a_row || self.wait_of(row, now).is_some()
-    }
-
-    /// The counts with one attempt more, and the wait that it brings. Waits of long ago begin anew:
-    /// those of logins that nobody has are forgotten after the same time.
-    fn counted(&self, seen: &AttemptCounts, now: Timestamp) -> AttemptCounts {
-        let is_old = seen.last_at < long_before(now);
-        let failures = if is_old { 1 } else { seen.failures.saturating_add(1) };
-        let blocked_until = match self.waits {
-            None => seen.blocked_until,
-            Some(waits) => waits
-                .after_failures(failures)
-                .map_or(0, |wait| now.as_micros().saturating_add(wait)),
-        };
-        let in_a_row = seen.in_a_row.saturating_add(1);
-        AttemptCounts { failures, in_a_row, blocked_until, last_at: now }
-    }
-}
-
-/// When the wait of a row is over, if it is not.
-pub(super) fn wait_of(row: &AttemptRow, waits: &Waits, now: Timestamp) -> Option<Timestamp> {
-    let (now, until) = (now.as_micros(), row.counts.blocked_until);
-    // The clocks of a service differ a little, and a wait that another instance has just written
-    // holds. But a clock that was set back keeps nobody waiting for longer than any wait.
-    let longest = now.saturating_add(waits.longest);
-    let is_waiting = until > now && until <= longest.saturating_add(MOST_SKEW);
-    is_waiting.then(|| Timestamp::from_micros(until.min(longest)))
-}
-
 fn is_older(time: Option<Timestamp>, now: Timestamp, than: Duration) -> bool {
     let than = i64::try_from(than.as_micros()).unwrap_or(i64::MAX);
     time.is_none_or(|time| now.as_micros().saturating_sub(time.as_micros()) >= than)
 }
-
-/// By how much the clocks of a service may differ, in microseconds: five minutes.
-const MOST_SKEW: i64 = 300_000_000;
 
 /// More than any username or address has, with some white space around it.
 const MOST_LOGIN_BYTES: usize = 2048;

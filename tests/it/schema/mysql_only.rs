@@ -1,0 +1,78 @@
+//! What only MariaDB and MySQL can do wrong.
+
+use diesel::MysqlConnection;
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel_accounts::{Accounts, Engine, Error, SchemaFailure, SchemaProblem, migrations};
+
+use super::{assert_sound, has_table, ledger_entries, problems, versions};
+use crate::support::{TestDb, alice, assert_matches, cheap_policy, server_url};
+
+#[test]
+fn a_migration_that_was_cut_short_is_completed() {
+    let statements: Vec<_> = migrations(Engine::Mysql)
+        .iter()
+        .flat_map(|migration| migration.sql().split(";\n"))
+        .filter(|statement| !statement.trim().is_empty())
+        .collect();
+    for done in 1..=statements.len() {
+        let db = TestDb::<MysqlConnection>::empty();
+        db.connect().batch_execute(&statements[..done].join(";\n")).unwrap();
+        assert_eq!(has_table(&db, "account_users"), done >= 2);
+        db.users.migrate().unwrap();
+        assert_sound(&db.users.check().unwrap());
+        assert_eq!(ledger_entries(&db), versions::<MysqlConnection>());
+        db.create(alice());
+    }
+}
+
+#[test]
+fn migrating_in_a_session_that_does_not_commit_is_committed() {
+    let db = TestDb::<MysqlConnection>::empty();
+    let mut conn = db.connect();
+    conn.batch_execute("SET SESSION autocommit = 0").unwrap();
+    db.users.on(&mut conn).migrate().unwrap();
+    assert_sound(&db.users.check().unwrap());
+    assert_eq!(ledger_entries(&db), versions::<MysqlConnection>());
+}
+
+#[test]
+fn a_connection_without_a_database_is_told() {
+    let url = server_url("ACCOUNTS_TEST_MYSQL_URL").replace("/accounts?", "/?");
+    let mut conn = MysqlConnection::establish(&url).unwrap();
+    let policy = cheap_policy().build().unwrap();
+    let migrated = Accounts::new(&policy, &mut conn).migrate();
+    assert_matches!(migrated, Err(Error::Schema(SchemaFailure::NoDatabase)));
+}
+
+#[test]
+fn a_failed_migration_leaves_no_transaction_open_with_autocommit_off() {
+    let db = TestDb::<MysqlConnection>::empty();
+    let mut conn = db.connect();
+    conn.batch_execute("CREATE TABLE account_users (id INT); SET SESSION autocommit = 0").unwrap();
+    for _ in 0..2 {
+        let refused = db.users.on(&mut conn).migrate();
+        assert_matches!(refused, Err(Error::Schema(SchemaFailure::ForeignTable)));
+    }
+}
+
+#[test]
+fn a_session_that_is_not_strict_is_found() {
+    assert_session("SET SESSION sql_mode = ''", SchemaProblem::NotStrict, "sql_mode");
+}
+
+#[test]
+fn a_session_that_does_not_commit_is_found() {
+    let off = "SET SESSION autocommit = 0";
+    assert_session(off, SchemaProblem::AutocommitOff, "autocommit");
+}
+
+fn assert_session(statement: &str, problem: SchemaProblem, subject: &str) {
+    let db = TestDb::<MysqlConnection>::new();
+    let mut conn = db.connect();
+    assert_sound(&db.users.on(&mut conn).check().unwrap());
+    conn.batch_execute(statement).unwrap();
+    let report = db.users.on(&mut conn).check().unwrap();
+    assert_eq!(problems(&report), [(problem, subject)]);
+    assert!(!report.is_sound());
+}
