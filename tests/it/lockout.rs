@@ -23,6 +23,7 @@ on_each_engine!(
     a_clock_that_lags_a_little_does_not_get_past_the_longest_wait,
     old_attempts_are_forgotten_but_never_the_failures_in_a_row_of_an_account,
     an_old_count_that_is_touched_before_it_is_deleted_stays,
+    two_first_attempts_that_cross_are_two,
     a_new_login_pays_for_old_ones_now_and_then,
     what_was_forgotten_does_not_tell_an_account_from_a_login_that_nobody_has,
     waits_go_on_for_two_days_and_begin_anew_after,
@@ -311,6 +312,20 @@ fn an_old_count_that_is_touched_before_it_is_deleted_stays<C: TestConnection>(db
     before_statement(&mut conn, "DELETE", move || assert_eq!(wrong(&users, "nobody"), None));
     // Both counts of that login are old when they are found.
     assert_eq!(attack.users.on(&mut conn).forget_old_attempts(100).unwrap(), 0);
+    assert_eq!(conn.number("SELECT COUNT(*) AS number FROM account_attempts"), 2);
+}
+
+/// Each finds no row, and each would make the first.
+fn two_first_attempts_that_cross_are_two<C: TestConnection>(db: TestDb<C>) {
+    let attack = Attack::on(&db, ThrottleRules::new());
+    let (mut conn, users) = (db.connect(), attack.users.clone());
+    before_statement(&mut conn, "INSERT", move || assert_eq!(wrong(&users, "nobody"), None));
+    let mut accounts = attack.users.on(&mut conn);
+    let attempt = accounts.begin_sign_in("nobody").unwrap();
+    let verified = attack.users.policy().verify(attempt, "wrong");
+    assert!(!accounts.finish_sign_in(verified).unwrap().is_accepted());
+    let counts = "SELECT MIN(in_a_row) AS number FROM account_attempts";
+    assert_eq!(conn.number(counts), 2);
     assert_eq!(conn.number("SELECT COUNT(*) AS number FROM account_attempts"), 2);
 }
 

@@ -22,6 +22,7 @@ use crate::support::{
 on_each_engine!(
     a_server_that_is_down_is_a_failure_of_the_pool,
     missing_tables_are_told_and_not_repeated_for_ever,
+    a_look_up_that_fails_costs_no_connection,
     a_read_only_database_is_told,
     a_lock_that_is_held_too_long_is_busy_and_nothing_is_created,
     a_lock_that_is_released_in_time_is_waited_for,
@@ -62,6 +63,16 @@ fn missing_tables_are_told_and_not_repeated_for_ever<C: TestConnection>(db: Test
     assert!((1..=3).contains(&insertions), "{insertions}");
     assert_matches!(db.users.create_user(alice()), Err(Error::NotCreated(_)));
     assert_matches!(db.users.user_by_username("alice"), Err(Error::Database(_)));
+}
+
+fn a_look_up_that_fails_costs_no_connection<C: TestConnection>(db: TestDb<C>) {
+    let pool = pool_of::<C>(&db.url, 1);
+    let users = UserManager::with_policy(pool.clone(), db.users.policy().clone());
+    // What is temporary goes with its connection.
+    pool.get().unwrap().batch_execute("CREATE TEMPORARY TABLE marks (number INT)").unwrap();
+    db.connect().batch_execute("ALTER TABLE account_users RENAME TO elsewhere").unwrap();
+    assert_matches!(users.user_by_username("alice"), Err(Error::Database(_)));
+    assert_eq!(pool.get().unwrap().number("SELECT COUNT(*) AS number FROM marks"), 0);
 }
 
 fn a_read_only_database_is_told<C: TestConnection>(db: TestDb<C>) {

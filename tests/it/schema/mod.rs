@@ -4,7 +4,7 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use diesel_accounts::{
-    Engine, Error, Finding, SchemaFailure, SchemaProblem, SchemaReport, migrations,
+    Engine, Error, Finding, Identifiers, SchemaFailure, SchemaProblem, SchemaReport, migrations,
 };
 
 use crate::support::{
@@ -40,6 +40,7 @@ on_each_engine!(
     a_column_of_a_type_that_cannot_be_read_is_found,
     an_id_of_another_type_is_found,
     a_column_of_the_hosts_that_must_have_a_value_is_found,
+    a_key_that_must_have_a_value_is_found_if_accounts_may_lack_it,
     another_unique_index_is_found,
 );
 
@@ -397,6 +398,36 @@ fn a_column_of_the_hosts_that_must_have_a_value_is_found<C: TestConnection>(_: T
     assert_matches!(db.users.create_user(alice()), Err(Error::NotCreated(_)));
     assert_eq!(problems(&report), [(SchemaProblem::ColumnRequired, "tenant")]);
     assert!(!report.is_sound());
+}
+
+fn a_key_that_must_have_a_value_is_found_if_accounts_may_lack_it<C: TestConnection>(_: TestDb<C>) {
+    let [username, email] = match C::ENGINE {
+        Engine::Mysql => ["username_key VARBINARY(400)", "email_key VARBINARY(1016)"],
+        Engine::Postgres => ["username_key text COLLATE \"C\"", "email_key text COLLATE \"C\""],
+        _ => ["username_key TEXT COLLATE BINARY", "email_key TEXT COLLATE BINARY"],
+    };
+    let (no_username, no_email) = (Identifiers::EmailRequired, Identifiers::UsernameRequired);
+    for (column, may_lack_it, has_it) in
+        [(username, no_username, no_email), (email, no_email, no_username)]
+    {
+        let db = TestDb::<C>::empty();
+        let sql = changed_schema::<C>((column, &format!("{column} NOT NULL")));
+        db.connect().batch_execute(&sql).unwrap();
+        let name = column.split(' ').next().unwrap();
+        for identifiers in [Identifiers::Both, has_it] {
+            let users = db.users_with(cheap_policy().identifiers(identifiers));
+            assert_sound(&users.check().unwrap());
+        }
+        for identifiers in [may_lack_it, Identifiers::Either] {
+            let users = db.users_with(cheap_policy().identifiers(identifiers));
+            let report = users.check().unwrap();
+            assert_eq!(
+                problems(&report),
+                [(SchemaProblem::ColumnRequired, name)],
+                "{identifiers:?}"
+            );
+        }
+    }
 }
 
 /// An index of the host's that refuses what no key of ours is in the way of.

@@ -17,7 +17,7 @@ use diesel_accounts_proof::wait::wait_until;
 use diesel_accounts_proof::workload::Connection;
 
 use crate::support::{
-    assert_matches, count_of, on_each_engine, on_each_server, person, session_name,
+    assert_matches, count_of, id_of, on_each_engine, on_each_server, person, session_name,
     while_alice_is_held,
 };
 
@@ -25,6 +25,7 @@ on_each_engine!(a_lock_that_takes_too_long_ends_the_transaction_and_no_creation_
 
 on_each_server!(
     a_statement_that_takes_too_long_is_busy,
+    a_change_that_takes_too_long_is_busy,
     a_session_that_was_idle_for_too_long_is_replaced,
     a_lent_session_that_was_idle_for_too_long_leaves_it_undetermined,
     a_transaction_that_was_idle_for_too_long_must_be_run_again,
@@ -123,6 +124,23 @@ fn a_statement_that_takes_too_long_is_busy<C: Connection>() {
     assert_eq!((count_of(&database, "alice"), host_rows(&database)), (0, 0));
     assert!(host_creates(&mut conn, &policy, &alice).unwrap().is_created());
     assert_eq!((count_of(&database, "alice"), host_rows(&database)), (1, 1));
+}
+
+fn a_change_that_takes_too_long_is_busy<C: Connection>() {
+    let database = Database::<C>::new();
+    let users = database.users(1);
+    let id = id_of(&users.create_user(person("alice")).unwrap());
+    let mut conn = database.connect();
+    let until_stopped = database.connect().transaction::<_, Error, _>(|holder| {
+        users.on(holder).require_password_change(id)?;
+        conn.batch_execute(match C::ENGINE {
+            Engine::Postgres => "SET statement_timeout = '100ms'",
+            _ => "SET max_statement_time = 0.1",
+        })?;
+        Ok(users.on(&mut conn).disable_user(id))
+    });
+    assert_matches!(until_stopped.unwrap(), Err(Error::Busy));
+    assert!(users.user_by_id(id).unwrap().unwrap().is_active());
 }
 
 fn a_session_that_was_idle_for_too_long_is_replaced<C: Connection>() {
