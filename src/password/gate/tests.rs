@@ -233,6 +233,17 @@ fn the_hint_is_how_long_those_take_who_wait() {
 }
 
 #[test]
+fn each_permit_counts_for_an_eighth_of_the_mean() {
+    let gate = gate(10, 1, LONG);
+    used(gate.enter(Purpose::Set, 10).unwrap());
+    assert!((Duration::from_nanos(1)..LONG).contains(&gate.shared.lock().mean));
+    gate.shared.lock().mean = Duration::from_secs(800);
+    used(gate.enter(Purpose::Set, 10).unwrap());
+    let mean = gate.shared.lock().mean;
+    assert!((Duration::from_secs(700)..Duration::from_secs(710)).contains(&mean), "{mean:?}");
+}
+
+#[test]
 fn memory_is_kept_until_nobody_has_used_it_for_so_long() {
     let gate = gate(10, 1, LONG);
     used(gate.enter(Purpose::Set, 10).unwrap());
