@@ -103,7 +103,10 @@ where
 /// # Ok::<(), diesel_accounts::InvalidPolicy>(())
 /// ```
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The present time.
+    /// The present time, as fine as microseconds: by the time at which it was made, a creation that
+    /// was interrupted and repeated under the same id knows its own row from that of an earlier
+    /// call. With a coarse clock, two calls of one creation in the same tick may both hear
+    /// [`Creation::Created`](crate::Creation::Created) if the answer to one was lost.
     fn now(&self) -> Timestamp;
 }
 

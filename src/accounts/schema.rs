@@ -22,7 +22,8 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// was begun in plain SQL would be harmed on all engines (MySQL proper does not tell of those);
     /// with MariaDB's `autocommit` off every earlier read has begun one, which the host ends first.
     /// [`Error::Schema`] if a table of another program has one of our names, or the connection has
-    /// no database; [`Error::Busy`] if others kept the database locked until the deadline;
+    /// no database; [`Error::Busy`] if others kept the database, or one of the tables, locked until
+    /// the deadline (on MariaDB, which counts in seconds, up to a second longer);
     /// [`Error::Database`].
     ///
     /// See [`Accounts::new`] for an example.

@@ -6,6 +6,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use super::Accounts;
 use super::limit::Limit;
+use super::lookup::mark_lost;
 use super::transaction::{read, transaction_depth, write_alone};
 use crate::error::{Error, HashingFailure, Result};
 use crate::identity::key::{EmailKey, UsernameKey};
@@ -19,7 +20,7 @@ use crate::store::AccountConnection;
 use crate::store::attempts::{
     AttemptCounts, AttemptKey, AttemptQueries, AttemptRow, InsertAttempt,
 };
-use crate::store::dialect::Dialect;
+use crate::store::dialect::{Dialect, Trouble};
 use crate::store::rows::{Credentials, UserChanges};
 use crate::store::users::UserQueries;
 use crate::timestamp::Timestamp;
@@ -264,8 +265,7 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
     pub(super) fn take_back(&mut self, attempt: &SignInAttempt, error: Error) -> Error {
         let SignInAttempt { subject, bucket, device, admission, .. } = *attempt;
         let [by_client, by_all] = self.limits(bucket, device.is_some());
-        // The first error is the one that tells what happened.
-        let _ = match admission {
+        let taken_back = match admission {
             Admission::Admitted(then) => self.as_one(|accounts| {
                 let by_client = accounts.refund(subject, &by_client, then);
                 accounts.refund(subject, &by_all, then).and(by_client)
@@ -273,6 +273,12 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
             Admission::PasswordDisabled(then) => self.refund(subject, &by_client, then),
             Admission::Waiting(_) => Ok(()),
         };
+        // The first error is the one that tells what happened; of this one only the pool hears.
+        if let Err(Error::Database(cause)) = taken_back {
+            if Trouble::on(self.conn, cause.diesel_error()) == Trouble::Lost {
+                mark_lost(self.conn);
+            }
+        }
         error
     }
 

@@ -7,6 +7,7 @@ use super::transaction::{transaction_depth, write, write_alone};
 use crate::error::{Error, Result};
 use crate::store::AccountConnection;
 use crate::store::attempts::AttemptQueries;
+use crate::store::dialect::Dialect;
 use crate::store::rows::UserChanges;
 use crate::store::users::UserQueries;
 use crate::user::{UserId, UserState};
@@ -122,25 +123,36 @@ impl<C: AccountConnection> Accounts<'_, C> {
         self.write_and_forget(id, |conn| C::Backend::change_user(conn, realm, id, changes, true))
     }
 
-    /// Writes, and forgets the wrong passwords that were submitted: both or neither.
+    /// Writes, and forgets the wrong passwords that were submitted: both or neither, or the host is
+    /// told to roll back.
     fn write_and_forget(
         &mut self,
         id: UserId,
         write_user: impl Fn(&mut C) -> QueryResult<usize>,
     ) -> Result<()> {
-        let act = |conn: &mut C| {
+        let mut is_half_done = false;
+        let mut act = |conn: &mut C| {
             let written = write_user(conn)?;
             // Of an account of another realm nothing is touched.
             if written > 0 {
+                is_half_done = true;
                 C::Backend::forget_attempts(conn, id.into())?;
+                is_half_done = false;
             }
             Ok(written)
         };
         let until = self.deadline();
-        let rows = match transaction_depth(self.conn) {
-            Ok(0) => write_alone(self.conn, until, |conn| conn.transaction(act))?,
-            _ => write(self.conn, until, act)?,
-        };
+        if transaction_depth(self.conn) == Ok(0) {
+            return found(write_alone(self.conn, until, |conn| conn.transaction(&mut act))?);
+        }
+        let written = write(self.conn, until, &mut act);
+        let rows = written.map_err(|error| match error {
+            // Where there is no savepoint, the first of the two stays.
+            Error::Database(cause) if is_half_done && !C::Backend::REFUSAL_SPOILS_TRANSACTION => {
+                Error::HostMustRollBack(Some(cause))
+            }
+            error => error,
+        })?;
         found(rows)
     }
 }

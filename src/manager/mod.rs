@@ -305,8 +305,8 @@ where
     ) -> Result<T> {
         let mut conn = self.connection_until(until)?;
         let result = act(&mut self.on(&mut *conn).until(until));
-        if let Err(Error::Database(failure)) = &result {
-            if Trouble::on(&mut *conn, failure.diesel_error()) == Trouble::Lost {
+        if let Err(Error::Database(cause) | Error::Undetermined { cause, .. }) = &result {
+            if Trouble::on(&mut *conn, cause.diesel_error()) == Trouble::Lost {
                 mark_lost(&mut *conn);
             }
         }

@@ -9,14 +9,14 @@ use diesel::connection::InstrumentationEvent;
 use diesel::r2d2::{ConnectionManager, NopErrorHandler, Pool};
 use diesel::result::Error::RollbackTransaction;
 use diesel_accounts::{
-    Accounts, Clock, Creation, Engine, Error, Policy, PreparedUser, Timestamp, UserId, UserManager,
-    UserState,
+    Accounts, Argon2Engine, Argon2Input, Clock, Creation, Engine, Error, Hashing, HashingFailure,
+    Policy, PreparedUser, Timestamp, UserId, UserManager, UserState,
 };
 
 use crate::support::{
-    QueryLog, TestConnection, TestDb, alice, assert_matches, before_statement, begin_commit, bob,
-    cheap_policy, id_of, impatient, on_each_engine, on_each_server, pool_of, unique_name,
-    wait_until,
+    PASSWORD, QueryLog, TestConnection, TestDb, alice, assert_matches, before_statement,
+    begin_commit, bob, cheap_policy, id_of, impatient, on_each_engine, on_each_server, pool_of,
+    unique_name, wait_until,
 };
 
 on_each_engine!(
@@ -35,6 +35,7 @@ on_each_engine!(
 on_each_server!(
     a_lost_connection_from_the_pool_is_replaced,
     a_pooled_connection_lost_in_a_look_up_is_not_used_again,
+    a_connection_lost_while_an_attempt_is_taken_back_is_not_used_again,
     a_lost_lent_connection_is_undetermined_and_the_same_id_settles_it,
     a_row_that_landed_although_its_answer_was_lost_is_created,
     a_row_that_landed_and_was_reserved_since_is_created_too,
@@ -296,6 +297,35 @@ fn a_pooled_connection_lost_in_a_look_up_is_not_used_again<C: TestConnection>(db
     kill_before(&db, &mut *pool.get().unwrap(), "UPDATE");
     assert_matches!(users.disable_user(user.id()), Err(Error::Database(_)));
     users.disable_user(user.id()).unwrap();
+}
+
+/// The host hears of the hash that could not be computed, and the pool of the connection.
+fn a_connection_lost_while_an_attempt_is_taken_back_is_not_used_again<C: TestConnection>(
+    db: TestDb<C>,
+) {
+    db.create(alice());
+    let users = db.users_with(cheap_policy().hashing(Hashing::new().engine(NoMemory)));
+    let mut conn = db.connect();
+    let id = connection_id(&mut conn);
+    let attempt = users.on(&mut conn).begin_sign_in("alice").unwrap();
+    let verified = users.policy().verify(attempt, PASSWORD);
+    kill(&mut db.connect(), id);
+    let answer = users.on(&mut conn).finish_sign_in(verified);
+    assert_matches!(answer, Err(Error::Hashing(HashingFailure::OutOfMemory)));
+    assert!(conn.is_broken());
+}
+
+#[derive(Debug)]
+struct NoMemory;
+
+impl Argon2Engine for NoMemory {
+    fn another(&self) -> Box<dyn Argon2Engine> {
+        Box::new(Self)
+    }
+
+    fn compute(&mut self, _: &Argon2Input<'_>, _: &mut [u8]) -> Result<(), HashingFailure> {
+        Err(HashingFailure::OutOfMemory)
+    }
 }
 
 fn a_lost_lent_connection_is_undetermined_and_the_same_id_settles_it<C: TestConnection>(

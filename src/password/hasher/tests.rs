@@ -1,6 +1,7 @@
 //! What the hasher makes of new, stored and foreign hashes.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use argon2::{Argon2, PasswordVerifier};
 
@@ -445,6 +446,29 @@ fn a_foreign_hash_that_is_unknown_malformed_too_costly_or_not_accepted_is_told_a
     assert!(matches!(refused, Err(ImportFailure::Invalid(NotAccepted))));
     assert!(ForeignHashes::none().bcrypt(32).problem().is_some());
     assert!(ForeignHashes::none().scrypt(0, 8, 1).problem().is_some());
+}
+
+#[test]
+fn a_layered_hash_is_accepted_if_both_of_its_layers_are() {
+    let accepted = |layered: &Hashing, accepting: Hashing| {
+        let layered = Hasher::new(layered.clone());
+        let stored = layered.import("md5$salt$35c2b1f0ee2bf1a2d0e1dc3a4a0e0a00", true);
+        let Ok(Some(stored)) = stored else { panic!("it is not imported") };
+        Hasher::new(accepting).accepts(&super::Stored::parse(&stored).unwrap())
+    };
+    let cheap = cheap().accept(all_foreign());
+    assert!(accepted(&cheap, cheap.clone()));
+    assert!(!accepted(&cheap, self::cheap()));
+    // More than OWASP names, and than the policy ever made.
+    let dear = Hashing::new().cost(Argon2Cost::new(8, 6_000, 1).unwrap());
+    assert!(!accepted(&dear.accept(all_foreign()), cheap));
+}
+
+#[test]
+fn a_hash_is_waited_for_a_day_at_most() {
+    let day = Duration::from_secs(86_400);
+    assert_eq!(cheap().longest_wait(day).problem(), None);
+    assert!(cheap().longest_wait(day + Duration::from_nanos(1)).problem().is_some());
 }
 
 #[test]

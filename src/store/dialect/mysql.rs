@@ -77,7 +77,8 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
     /// Diesel hides the error's number and its text is in the server's language; but the server
     /// still knows the number. If it does not answer, the connection is lost.
     fn unnamed_trouble(conn: &mut C, message: &str) -> Trouble {
-        // Galera without a quorum: the cluster may yet apply what this node says it could not.
+        // Galera without a quorum, by its documentation: the cluster may yet apply what this node
+        // says it could not. (No test of ours has lost a quorum.)
         if message.contains("Primary Component") {
             return Trouble::Lost;
         }
@@ -108,9 +109,10 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
         if may_be_in_transaction(conn)? {
             return Err(Error::TransactionOpen);
         }
-        let seconds = (remaining_millis(until) + 999) / 1000;
+        let patience: NumberRow =
+            sql_query("SELECT CAST(@@lock_wait_timeout AS SIGNED) AS number").get_result(conn)?;
         let lock: NumberRow = sql_query(format!("SELECT GET_LOCK({LOCK_NAME}, ?) AS number"))
-            .bind::<BigInt, _>(seconds)
+            .bind::<BigInt, _>(remaining_seconds(until))
             .get_result(conn)?;
         match lock.number {
             Some(1) => {}
@@ -118,14 +120,21 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
             None => return Err(Error::Schema(SchemaFailure::NoDatabase)),
             Some(_) => return Err(Error::Busy),
         }
+        // A table that others use would be waited for, for a day, and all who come later would wait
+        // behind that.
+        let migrated = set_patience(conn, Some(remaining_seconds(until)))
+            .map_err(Error::from)
+            .and_then(|()| run_pending(conn));
         // With `autocommit` off our own statements are in a transaction too.
-        let result = match run_pending(conn) {
+        let result = match migrated {
             Ok(()) => conn.batch_execute("COMMIT").map_err(Error::from),
             Err(error) => conn.batch_execute("ROLLBACK").map_err(Error::from).and(Err(error)),
         };
-        // If this fails the connection is lost, and the lock with it.
-        let _ = sql_query(format!("SELECT RELEASE_LOCK({LOCK_NAME}) AS number"))
-            .get_result::<NumberRow>(conn);
+        // A statement that was stopped is sent once more. A connection that was lost has no session
+        // any more, and no lock.
+        let _ =
+            set_patience(conn, patience.number).or_else(|_| set_patience(conn, patience.number));
+        let _ = release_lock(conn).or_else(|_| release_lock(conn));
         result
     }
 
@@ -239,8 +248,13 @@ impl<C: LoadConnection<Backend = Self>> MigrationSteps<C> for Mysql {
         .map(|row| row.number > Some(0))
     }
 
+    /// A table that others use is waited for until the deadline, and no longer.
     fn step(conn: &mut C, statement: &str) -> Result<()> {
-        conn.batch_execute(statement).map_err(Error::from)
+        let done = conn.batch_execute(statement);
+        done.map_err(|error| match Trouble::on(conn, &error) {
+            Trouble::Contention | Trouble::Stopped => Error::Busy,
+            _ => Error::from(error),
+        })
     }
 }
 
@@ -285,6 +299,23 @@ fn last_error_number<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> QueryR
         sql_query("SELECT CAST(@diesel_accounts_errno AS SIGNED) AS number").get_result(conn)?;
     conn.batch_execute("SET @diesel_accounts_errno = NULL")?;
     Ok(row.number)
+}
+
+/// For how many seconds the session waits for a table that others use.
+fn set_patience<C: LoadConnection<Backend = Mysql>>(
+    conn: &mut C,
+    seconds: Option<i64>,
+) -> QueryResult<()> {
+    let seconds = seconds.map_or("DEFAULT".to_owned(), |seconds| seconds.to_string());
+    conn.batch_execute(&format!("SET SESSION lock_wait_timeout = {seconds}"))
+}
+
+fn release_lock<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> QueryResult<NumberRow> {
+    sql_query(format!("SELECT RELEASE_LOCK({LOCK_NAME}) AS number")).get_result(conn)
+}
+
+fn remaining_seconds(until: Instant) -> i64 {
+    (remaining_millis(until) + 999) / 1000
 }
 
 /// Names of locks are shared by all databases of a server, and are at most 64 characters long.

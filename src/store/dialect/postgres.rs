@@ -191,8 +191,13 @@ impl<C: LoadConnection<Backend = Self>> MigrationSteps<C> for Pg {
         Ok(false)
     }
 
+    /// A table that others use is waited for until the deadline, and no longer.
     fn step(conn: &mut C, statement: &str) -> Result<()> {
-        conn.batch_execute(statement).map_err(Error::from)
+        let done = conn.batch_execute(statement);
+        done.map_err(|error| match Trouble::on(conn, &error) {
+            Trouble::Contention | Trouble::Stopped => Error::Busy,
+            _ => Error::from(error),
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use diesel_accounts::{
 
 use crate::support::{
     TestConnection, TestDb, alice, assert_matches, bob, cheap_policy, on_each_engine,
+    on_each_server,
 };
 
 #[cfg(feature = "mysql")]
@@ -43,6 +44,8 @@ on_each_engine!(
     a_key_that_must_have_a_value_is_found_if_accounts_may_lack_it,
     another_unique_index_is_found,
 );
+
+on_each_server!(a_migration_of_a_table_in_use_is_busy_at_the_deadline,);
 
 /// One that Diesel knows nothing of: it would be committed, or lost.
 fn migrating_in_a_transaction_of_plain_sql_is_refused_and_leaves_it_to_the_host<
@@ -250,6 +253,30 @@ fn a_migration_that_others_keep_waiting_is_busy_at_the_deadline<C: TestConnectio
     drop(other);
     assert!(!has_table(&db, "account_users"));
     db.users.on(&mut conn).migrate().unwrap();
+}
+
+/// As by a report that reads for hours in one transaction: whoever waits for it keeps others waiting.
+fn a_migration_of_a_table_in_use_is_busy_at_the_deadline<C: TestConnection>(_: TestDb<C>) {
+    let db = TestDb::<C>::empty();
+    let mut conn = db.connect();
+    conn.batch_execute(migrations(C::ENGINE)[0].sql()).unwrap();
+    let mut reader = db.connect();
+    reader.begin("READ COMMITTED").unwrap();
+    assert_eq!(reader.number("SELECT COUNT(*) AS number FROM account_users"), 0);
+    let patience = |conn: &mut C| {
+        conn.number(match C::ENGINE {
+            Engine::Mysql => "SELECT CAST(@@lock_wait_timeout AS SIGNED) AS number",
+            _ => "SELECT setting::bigint AS number FROM pg_settings WHERE name = 'lock_timeout'",
+        })
+    };
+    let before = patience(&mut conn);
+    let users = db.users_with(cheap_policy().deadline(Duration::from_millis(300)));
+    assert_matches!(users.on(&mut conn).migrate(), Err(Error::Busy));
+    assert_eq!(patience(&mut conn), before);
+    reader.batch_execute("ROLLBACK").unwrap();
+    // By another, for the lock of migrations was let go.
+    users.migrate().unwrap();
+    assert_sound(&users.check().unwrap());
 }
 
 fn the_exported_migrations_make_the_same_schema<C: TestConnection>(_: TestDb<C>) {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 
 use diesel_accounts::{Duplicates, Policy};
 
@@ -101,7 +100,7 @@ pub fn explore<C: ScheduledConnection>(group: &str, cases: &[Case]) -> Explored 
 impl Report {
     /// Into `target/proof/interleavings-<engine>-<group>.txt`.
     fn write<C: ScheduledConnection>(&self, group: &str) {
-        let folder = target().join("proof");
+        let folder = crate::verdict::folder();
         std::fs::create_dir_all(&folder).unwrap();
         let engine = C::NAME.to_lowercase();
         let path = folder.join(format!("interleavings-{engine}-{group}.txt"));
@@ -111,13 +110,6 @@ impl Report {
             .unwrap();
         std::fs::write(path, text).unwrap();
     }
-}
-
-/// The folder of what is built, in which this test is, too.
-fn target() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let folder = test.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
-    folder.unwrap_or_else(|| Path::new("target")).to_owned()
 }
 
 /// A database in which one schedule is run after the other.

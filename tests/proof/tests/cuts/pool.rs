@@ -4,7 +4,7 @@
 
 use std::fmt::Debug;
 
-use diesel_accounts::{Result, UserId, UserManager};
+use diesel_accounts::{ImportUser, Result, UserId, UserManager};
 use diesel_accounts_proof::database::ProofConnection;
 
 use crate::on_each_server;
@@ -15,6 +15,7 @@ on_each_server!(
     a_sign_in_gives_no_lost_connection_back,
     a_change_of_the_password_gives_no_lost_connection_back,
     an_act_of_an_administrator_gives_no_lost_connection_back,
+    an_import_gives_no_lost_connection_back,
 );
 
 fn a_creation_gives_no_lost_connection_back<C: ProofConnection>() {
@@ -42,6 +43,17 @@ fn an_act_of_an_administrator_gives_no_lost_connection_back<C: ProofConnection>(
     expect_works_again::<C, _>(|users, _, id| users.disable_user(id));
     expect_works_again::<C, _>(|users, _, id| users.unlock_user(id));
     expect_works_again::<C, _>(|users, _, _| users.forget_old_attempts(10));
+}
+
+/// Of two who contradict each other the second is inserted by itself.
+fn an_import_gives_no_lost_connection_back<C: ProofConnection>() {
+    expect_works_again::<C, _>(|users, name, _| {
+        let address = format!("{name}.import@example.org");
+        let batch = [1, 2].map(|number| {
+            ImportUser::new().username(format!("{name}.{number}")).email(address.clone())
+        });
+        users.import_users(batch, |_, _| ())
+    });
 }
 
 fn expect_works_again<C: ProofConnection, T: Debug>(

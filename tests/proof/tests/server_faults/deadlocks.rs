@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use diesel_accounts::{Creation, Engine, Error, PreparedUser, UserManager};
+use diesel_accounts::{Creation, Engine, Error, PreparedUser, UserId, UserManager};
 use diesel_accounts_proof::database::Database;
 use diesel_accounts_proof::host::{
     host_rows, in_transaction, insert_host_row, make_host_table, run_again,
@@ -15,6 +15,7 @@ use crate::support::{count_of, id_of, on_each_engine, person};
 
 on_each_engine!(
     two_hosts_who_wait_for_each_other_are_told_and_get_through,
+    a_change_that_loses_a_deadlock_says_to_roll_back,
     creations_of_their_own_never_hear_of_deadlocks,
 );
 
@@ -94,6 +95,60 @@ impl<C: Connection> Host<'_, C> {
         wait_until("the other is ready", || other.load(Ordering::Relaxed));
     }
 }
+
+/// Each host changes an account, and then that of the other.
+fn a_change_that_loses_a_deadlock_says_to_roll_back<C: Connection>() {
+    let changes: [Change<C>; 4] = [
+        |users, conn, id| users.on(conn).delete_user(id),
+        |users, conn, id| users.on(conn).disable_user(id),
+        |users, conn, id| users.on(conn).reserve_user(id),
+        |users, conn, id| users.on(conn).set_unusable_password(id),
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        let database = Database::<C>::new();
+        make_host_table(&database);
+        let users = database.users(1);
+        let ids = ["first", "second"].map(|name| id_of(&users.create_user(person(name)).unwrap()));
+        let are_ready = [AtomicBool::new(false), AtomicBool::new(false)];
+        let answers = thread::scope(|scope| {
+            let hosts = [0, 1].map(|host| {
+                let (database, users, are_ready) = (&database, &users, &are_ready);
+                scope.spawn(move || {
+                    let mut conn = database.connect();
+                    set_up(&mut conn, "");
+                    in_transaction(&mut conn, C::ISOLATIONS[0].0, |conn| {
+                        let wait_for_the_other = || {
+                            are_ready[host].store(true, Ordering::Relaxed);
+                            let other = &are_ready[1 - host];
+                            wait_until("the other is ready", || other.load(Ordering::Relaxed));
+                        };
+                        if C::ENGINE == Engine::Sqlite {
+                            conn.numbers("SELECT COUNT(*) AS number FROM account_users")?;
+                            wait_for_the_other();
+                            change(users, conn, ids[host])?;
+                            return Ok(insert_host_row(conn)?);
+                        }
+                        insert_host_row(conn)?;
+                        users.on(conn).require_password_change(ids[host])?;
+                        wait_for_the_other();
+                        change(users, conn, ids[1 - host])
+                    })
+                })
+            });
+            hosts.map(|host| host.join().unwrap())
+        });
+        let told = answers.iter().filter(|answer| match answer {
+            Ok(()) => false,
+            Err(Error::HostMustRollBack(_)) => true,
+            Err(error) => panic!("change {number}: {error:?}"),
+        });
+        let told = i64::try_from(told.count()).unwrap();
+        assert!(told > 0, "change {number}: nobody was told");
+        assert_eq!(host_rows(&database), 2 - told, "change {number}");
+    }
+}
+
+type Change<C> = fn(&UserManager<C>, &mut C, UserId) -> Result<(), Error>;
 
 /// While hosts create the same people in both orders and roll back.
 fn creations_of_their_own_never_hear_of_deadlocks<C: Connection>() {

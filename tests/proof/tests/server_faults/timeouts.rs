@@ -131,15 +131,18 @@ fn a_change_that_takes_too_long_is_busy<C: Connection>() {
     let users = database.users(1);
     let id = id_of(&users.create_user(person("alice")).unwrap());
     let mut conn = database.connect();
-    let until_stopped = database.connect().transaction::<_, Error, _>(|holder| {
+    let answers = database.connect().transaction::<_, Error, _>(|holder| {
         users.on(holder).require_password_change(id)?;
         conn.batch_execute(match C::ENGINE {
             Engine::Postgres => "SET statement_timeout = '100ms'",
             _ => "SET max_statement_time = 0.1",
         })?;
-        Ok(users.on(&mut conn).disable_user(id))
+        let alone = users.on(&mut conn).disable_user(id);
+        let in_transaction =
+            in_transaction(&mut conn, C::ISOLATIONS[0].0, |conn| users.on(conn).disable_user(id));
+        Ok([alone, in_transaction])
     });
-    assert_matches!(until_stopped.unwrap(), Err(Error::Busy));
+    assert_matches!(answers, Ok([Err(Error::Busy), Err(Error::HostMustRollBack(Some(_)))]));
     assert!(users.user_by_id(id).unwrap().unwrap().is_active());
 }
 
