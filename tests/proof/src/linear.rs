@@ -220,7 +220,7 @@ impl Group<'_> {
     }
 
     /// The same, if calls that a fault touched may have inserted an account by a try whose answer
-    /// was lost, before they answered something else; `None` if there are too many of them.
+    /// was lost, which was deleted before they did it again; `None` if there are too many of them.
     fn is_linear_with_lost_tries(&self, history: &History, most: usize) -> Option<bool> {
         let tries: Vec<&Call> = self
             .calls
@@ -228,7 +228,7 @@ impl Group<'_> {
             .copied()
             .filter(|call| {
                 let by_pool = Way::Pool == way(call) || Way::Prepared == way(call);
-                by_pool && answer_of(call).is_some() && touched(history, call)
+                by_pool && call.answer == Answer::Created && touched(history, call)
             })
             .collect();
         match tries.len() {

@@ -1,6 +1,6 @@
 //! Whether each answer could have been true at an instant of its call.
 
-use super::lives::{Certainty, Holders, Life};
+use super::lives::{Birth, Holders, Life};
 use super::{Case, Rule, Violation};
 use crate::history::{AccountId, Answer, Call, Name, Operation, Sight, State, TakenReason};
 
@@ -171,10 +171,7 @@ impl Judge<'_> {
         if life.may_exist(self.call.invoked, self.call.answered) {
             return None;
         }
-        let is_later = |birth: &super::lives::Birth<'_>| match birth.certainty {
-            Certainty::Passing => true,
-            _ => birth.call.invoked > self.call.answered,
-        };
+        let is_later = |birth: &Birth<'_>| birth.call.invoked > self.call.answered;
         match life.births.iter().all(is_later) && !life.refusals.is_empty() {
             true => wrong(Rule::NotCreatedHasNoRow, "it was not created, says its creation", id),
             false => wrong(rule, "it did not exist at any instant of the call", id),

@@ -77,15 +77,20 @@ fn undetermined(case: &Case<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// Nobody is told that something was not done, or may not have been, for nothing.
+/// Nobody is told that something was not done, or may not have been, for nothing, or too soon.
 fn failures(case: &Case<'_>, violations: &mut Vec<Violation>) {
     for call in &case.history.calls {
+        let lasted = call.answered.saturating_sub(call.invoked);
         let has_cause = match call.library_answer() {
             Answer::NotDone { error } => match error.as_str() {
                 // What the host's own statements met, and processes that were killed.
                 NOT_ASKED | HOST_FAILED | NOT_BEGUN | NOTHING_BY_PROCESS => continue,
-                NOT_CREATED | BUSY => is_struck(case, call),
-                NO_CONNECTION => is_struck(case, call) || is_crowded(case, call),
+                NOT_CREATED => struck_by(case.history, call, |fault| fault.refuses),
+                BUSY => is_stopped(case, call) || is_struck(case, call) && lasted >= call.deadline,
+                NO_CONNECTION => {
+                    (is_struck(case, call) || is_crowded(case, call))
+                        && lasted >= call.patience.min(call.deadline)
+                }
                 MUST_ROLL_BACK if is_in_transaction(&call.operation) => {
                     is_struck(case, call) || is_beside_others(case, call)
                 }
@@ -93,7 +98,11 @@ fn failures(case: &Case<'_>, violations: &mut Vec<Violation>) {
                 // longer than there are callers; and there is nothing to roll back.
                 _ => false,
             },
-            Answer::Unknown { .. } => is_struck(case, call),
+            Answer::Unknown { .. } => {
+                touched(case.history, call)
+                    || is_stopped(case, call)
+                    || struck_by(case.history, call, |fault| fault.refuses)
+            }
             _ => continue,
         };
         if !has_cause {
@@ -106,6 +115,10 @@ fn failures(case: &Case<'_>, violations: &mut Vec<Violation>) {
 
 fn is_struck(case: &Case<'_>, call: &Call) -> bool {
     struck_by(case.history, call, |_| true)
+}
+
+fn is_stopped(case: &Case<'_>, call: &Call) -> bool {
+    struck_by(case.history, call, |fault| fault.stops)
 }
 
 /// Whether as many others wanted a connection of a pool as it has.

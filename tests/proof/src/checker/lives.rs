@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::Evidence;
 use super::register::{Register, Write};
-use super::{Evidence, touched};
-use crate::history::{
-    AccountId, Answer, Call, End, History, Moment, Operation, Password, State, Way,
-};
+use crate::history::{AccountId, Answer, Call, End, History, Moment, Operation, Password, State};
 
 /// The accounts of a record, and who held which name.
 pub(super) struct Lives<'a> {
@@ -51,9 +49,6 @@ pub(super) struct Death<'a> {
 pub(super) enum Certainty {
     Certain,
     Possible,
-    /// A try of the call may have made it and lost its answer; but the call answered that somebody
-    /// else has the name, so that the account was deleted again before.
-    Passing,
 }
 
 /// From one moment on and before another.
@@ -96,13 +91,10 @@ impl Life<'_> {
 
     /// Whether what one birth made may have existed at an instant of these.
     pub(super) fn may_live(&self, birth: &Birth<'_>, from: Moment, to: Moment) -> bool {
-        let is_over = || match birth.certainty {
-            Certainty::Passing => birth.until < from,
-            _ => self.deaths.iter().any(|death| {
-                death.is_certain && death.call.invoked >= birth.until && death.until < from
-            }),
+        let is_over = |death: &Death<'_>| {
+            death.is_certain && death.call.invoked >= birth.until && death.until < from
         };
-        birth.call.invoked <= to && !is_over()
+        birth.call.invoked <= to && !self.deaths.iter().any(is_over)
     }
 
     /// Whether it certainly existed at every instant of these.
@@ -302,10 +294,8 @@ fn made(history: &History, call: &Call) -> Option<Certainty> {
             };
             is_committed.then_some(Certainty::Certain)
         }
-        Answer::Existing { .. } | Answer::Taken { .. } if touched(history, call) => {
-            matches!(call.operation, Operation::Create { way: Way::Pool | Way::Prepared, .. })
-                .then_some(Certainty::Passing)
-        }
+        // A try that may have made it and lost its answer is never told of somebody else, nor of
+        // itself as of another call.
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::lives::{Certainty, Life};
+use super::lives::Life;
 use super::{Case, Evidence, Rule, Violation};
 use crate::history::{AccountId, Answer, Call, End, Operation, Password, Row, State};
 
@@ -62,9 +62,8 @@ fn one_row_per_key(case: &Case<'_>, violations: &mut Vec<Violation>) {
 
 fn wrong_row(case: &Case<'_>, row: &Row, life: &Life<'_>) -> Option<(Rule, &'static str)> {
     let end = case.lives.end;
-    let is_over = |birth: &super::lives::Birth<'_>| birth.certainty == Certainty::Passing;
-    if life.births.iter().all(is_over) {
-        return Some(match life.refusals.is_empty() && life.births.is_empty() {
+    if life.births.is_empty() {
+        return Some(match life.refusals.is_empty() {
             true => (Rule::EveryRowWasAskedFor, "nobody asked for this account"),
             false => (Rule::NotCreatedHasNoRow, "it was not created, says its creation"),
         });

@@ -66,6 +66,12 @@ pub struct Call {
     /// The longest that one step of it may take: the deadline of the policy, the statement under
     /// way when it passes, and what a busy machine adds.
     pub longest_step: Moment,
+    /// The deadline of the policy: nobody is told before that others were in the way for too long.
+    #[serde(default)]
+    pub deadline: Moment,
+    /// How long the pool waits for a connection.
+    #[serde(default)]
+    pub patience: Moment,
     /// When it was invoked.
     pub invoked: Moment,
     /// When it was answered; for a caller that was killed, when it was gone.
@@ -351,6 +357,12 @@ pub struct Fault {
     pub count: u64,
     /// Whether it can take away a connection, or what is read on one.
     pub severs: bool,
+    /// Whether it can stop a statement at any time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stops: bool,
+    /// Whether it can be the reason why a row is refused for good.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub refuses: bool,
     /// How long a call lasts at least that it struck.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub slows: Moment,

@@ -29,6 +29,10 @@ pub struct Caller {
     pub manager: u16,
     /// The longest that one step of a call may take.
     pub longest_step: Duration,
+    /// The deadline of its policy.
+    pub deadline: Duration,
+    /// How long its pool waits for a connection.
+    pub patience: Duration,
 }
 
 impl Recorder {
@@ -110,11 +114,14 @@ impl<'a> Thread<'a> {
         let (answer, lent_since) = act(number);
         let answered = self.recorder.now();
         let (thread, recorded) = (self.number, answer.clone());
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap();
         self.calls.push(Call {
             number,
             thread,
             manager: caller.manager,
-            longest_step: u64::try_from(caller.longest_step.as_nanos()).unwrap(),
+            longest_step: nanos(caller.longest_step),
+            deadline: nanos(caller.deadline),
+            patience: nanos(caller.patience),
             invoked,
             answered,
             lent_since,

@@ -11,7 +11,7 @@ use fastrand::Rng;
 
 use super::manager::Manager;
 use super::server::WorkloadConnection;
-use super::{record, record_refusals, record_stops};
+use super::{mild, record, record_mild, record_stops, record_time_outs};
 use crate::database::Database;
 use crate::history::Fault as Recorded;
 use crate::proxy::{Fault, Place, Proxy};
@@ -78,13 +78,13 @@ impl<C: WorkloadConnection> Faults<'_, '_, C> {
             pace.wait(&mut self.chance, 8..60);
         }
         if settings.stops_statements {
-            record_stops(recorder, settings.number, began);
+            record_time_outs(recorder, C::ENGINE, settings.number, began);
         }
         if !settings.set_up.is_empty() {
-            record_refusals(recorder, "short time-outs", settings.number, began);
+            record_mild(recorder, "short time-outs", settings.number, began, false);
         }
         if settings.limits_pages && C::ENGINE == Engine::Sqlite {
-            record_refusals(recorder, "database that may not grow", settings.number, began);
+            record_mild(recorder, "database that may not grow", settings.number, began, true);
         }
     }
 
@@ -159,8 +159,8 @@ impl<C: WorkloadConnection> Faults<'_, '_, C> {
                 stopped += u64::from(conn.stop_statement(number).is_ok());
             }
         }
-        let number = Some(self.manager.settings.number);
-        record(self.manager.recorder, "statement stopped by the server", number, from, stopped);
+        let number = self.manager.settings.number;
+        record_stops(self.manager.recorder, C::ENGINE, number, from, stopped);
     }
 }
 
@@ -182,15 +182,7 @@ pub(super) fn hold_locks<C: WorkloadConnection>(
                 _ => pause(&mut chance, 5..60),
             }
             let (kind, to) = ("accounts locked".to_owned(), manager.recorder.now());
-            manager.recorder.fault(Recorded {
-                kind,
-                manager: None,
-                from,
-                to,
-                count,
-                severs: false,
-                slows: 0,
-            });
+            manager.recorder.fault(Recorded { kind, from, to, count, ..mild() });
         }
         if AnsiTransactionManager::rollback_transaction(&mut conn).is_err() {
             conn = database.connect();

@@ -112,7 +112,8 @@ impl Settings {
     /// Who calls by these.
     pub(super) fn caller(&self) -> Caller {
         let longest_step = self.deadline + self.longest_statement + HEADROOM;
-        Caller { manager: self.number, longest_step }
+        let (deadline, patience) = (self.deadline, self.patience);
+        Caller { manager: self.number, longest_step, deadline, patience }
     }
 }
 

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
+use diesel_accounts::Engine;
 use fastrand::Rng;
 
 use self::faults::Pace;
@@ -174,25 +175,59 @@ fn execute(conn: &mut impl SimpleConnection, sql: &str) {
 
 /// Records a fault that was at work from a moment until now, and a little longer.
 fn record(recorder: &Recorder, kind: &str, manager: Option<u16>, from: u64, count: u64) {
-    let to = recorder.now() + u64::try_from(AFTERMATH.as_nanos()).unwrap();
-    let kind = kind.to_owned();
-    recorder.fault(Fault { kind, manager, from, to, count, severs: true, slows: 0 });
+    recorder.fault(Fault { count, ..lasting(recorder, kind, manager, from, severing()) });
+}
+
+/// Statements that somebody stopped.
+fn record_stops(recorder: &Recorder, engine: Engine, manager: u16, from: u64, count: u64) {
+    let kind = "statement stopped by the server";
+    let stops = stopping(engine);
+    recorder.fault(Fault { count, ..lasting(recorder, kind, Some(manager), from, stops) });
 }
 
 /// Statements of a manager's that are stopped, which of them only the server knows, but none before
-/// its time. MariaDB may go on to say nothing, until the session ends.
-fn record_stops(recorder: &Recorder, manager: u16, from: u64) {
+/// its time.
+fn record_time_outs(recorder: &Recorder, engine: Engine, manager: u16, from: u64) {
     let kind = "short statement time-out".to_owned();
     let (manager, to) = (Some(manager), recorder.now());
     let slows = u64::try_from(manager::STOPPED_AFTER.as_nanos()).unwrap();
-    recorder.fault(Fault { kind, manager, from, to, count: 1, severs: true, slows });
+    recorder.fault(Fault { kind, manager, from, to, slows, ..stopping(engine) });
 }
 
-/// A refusal that takes no connection away.
-fn record_refusals(recorder: &Recorder, kind: &str, manager: u16, from: u64) {
+/// Something that takes no connection away. How often it struck, only the database knows.
+fn record_mild(recorder: &Recorder, kind: &str, manager: u16, from: u64, refuses: bool) {
     let (kind, manager, to) = (kind.to_owned(), Some(manager), recorder.now());
-    // How often, only the database knows.
-    recorder.fault(Fault { kind, manager, from, to, count: 1, severs: false, slows: 0 });
+    recorder.fault(Fault { kind, manager, from, to, refuses, ..mild() });
+}
+
+/// From a moment until now, and a little longer.
+fn lasting(recorder: &Recorder, kind: &str, manager: Option<u16>, from: u64, harm: Fault) -> Fault {
+    let to = recorder.now() + u64::try_from(AFTERMATH.as_nanos()).unwrap();
+    Fault { kind: kind.to_owned(), manager, from, to, ..harm }
+}
+
+/// MariaDB may go on to say nothing after a statement was stopped, until the session ends.
+fn stopping(engine: Engine) -> Fault {
+    Fault { stops: true, severs: engine == Engine::Mysql, ..mild() }
+}
+
+fn severing() -> Fault {
+    Fault { severs: true, ..mild() }
+}
+
+/// One that only takes time.
+fn mild() -> Fault {
+    Fault {
+        kind: String::new(),
+        manager: None,
+        from: 0,
+        to: 0,
+        count: 1,
+        severs: false,
+        stops: false,
+        refuses: false,
+        slows: 0,
+    }
 }
 
 const THREADS: u16 = 32;

@@ -18,7 +18,7 @@ use super::manager::Manager;
 use super::people::{People, account_id, user_id};
 use super::secrets::{search_for_passwords, search_for_secrets};
 use super::server::WorkloadConnection;
-use super::{DEADLINE, HEADROOM, LONGEST_STATEMENT, Plan, THREADS};
+use super::{DEADLINE, HEADROOM, LONGEST_STATEMENT, Plan, THREADS, severing};
 use crate::checker::NOTHING_BY_PROCESS;
 use crate::database::{Database, policy, pool_at};
 use crate::history::{AccountId, Answer, Caller, End, Fault, Operation, Recorder, VICTIM, Way};
@@ -108,7 +108,8 @@ pub(super) fn torment<C: WorkloadConnection>(
     let mut thread = recorder.thread(THREADS + 1);
     let mut victim = None;
     let longest_step = DEADLINE + LONGEST_STATEMENT + HEADROOM;
-    let caller = Caller { manager: VICTIM, longest_step };
+    let (deadline, patience) = (DEADLINE, DEADLINE);
+    let caller = Caller { manager: VICTIM, longest_step, deadline, patience };
     while !pace.is_over() {
         let person = {
             let mut people = people.lock().unwrap();
@@ -143,7 +144,7 @@ pub(super) fn torment<C: WorkloadConnection>(
             victim = None;
             let kind = "process killed".to_owned();
             let (manager, to) = (Some(VICTIM), recorder.now());
-            recorder.fault(Fault { kind, manager, from, to, count: 1, severs: true, slows: 0 });
+            recorder.fault(Fault { kind, manager, from, to, ..severing() });
         }
         pace.wait(&mut chance, 10..130);
     }

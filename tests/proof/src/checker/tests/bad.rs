@@ -352,11 +352,9 @@ fn whatever_fails_for_no_reason() {
     let in_transaction = in_transaction(ALICE, 1, 1);
     let rolled_back = |error| transaction(not_done(error), End::RolledBack);
     for (operation, answer) in [
-        (create(ALICE, 1, 1), not_done(NOT_CREATED)),
         (create(ALICE, 1, 1), not_done(BUSY)),
         (create(ALICE, 1, 1), not_done(NO_CONNECTION)),
-        (in_transaction.clone(), rolled_back(NOT_CREATED)),
-        (in_transaction, rolled_back(MUST_ROLL_BACK)),
+        (in_transaction.clone(), rolled_back(MUST_ROLL_BACK)),
         (Operation::Delete { id: ALICE }, not_done(BUSY)),
         (Operation::Disable { id: ALICE }, unknown.clone()),
         (Operation::FindId { id: ALICE }, unknown),
@@ -364,11 +362,70 @@ fn whatever_fails_for_no_reason() {
         Made::new().then(operation.clone(), answer.clone()).breaks(Rule::FailuresHaveCauses);
         Made::new().fault(0, 50).then(operation, answer).is_good();
     }
+    for (operation, answer) in
+        [(create(ALICE, 1, 1), not_done(NOT_CREATED)), (in_transaction, rolled_back(NOT_CREATED))]
+    {
+        let made = Made::new().fault(0, 50).stopped(0, 50).locked(0, 50);
+        made.then(operation.clone(), answer.clone()).breaks(Rule::FailuresHaveCauses);
+        Made::new().full(0, 50).then(operation, answer).is_good();
+    }
+    // A lock, or a lack of patience, takes no answer away.
+    for operation in [Operation::Disable { id: ALICE }, Operation::FindId { id: ALICE }] {
+        let unknown = || Answer::Unknown { error: "database".to_owned() };
+        let made = Made::new().locked(0, 50).then(operation.clone(), unknown());
+        made.breaks(Rule::FailuresHaveCauses);
+        Made::new().stopped(0, 50).then(operation, unknown()).is_good();
+    }
     // Of these no fault is a cause.
     for error in ["hidden conflict", "hashing busy", MUST_ROLL_BACK] {
         let made = Made::new().fault(0, 50).then(create(ALICE, 1, 1), not_done(error));
         made.breaks(Rule::FailuresHaveCauses);
     }
+}
+
+/// A deadlock, or one wait for a lock, is no reason to give up before the time is over.
+#[test]
+fn whatever_is_given_up_too_soon() {
+    let not_done = |error: &str| Answer::NotDone { error: error.to_owned() };
+    let (busy, no_connection) = (not_done(BUSY), not_done(NO_CONNECTION));
+    let locked = || Made::new().locked(0, 500).fault(0, 500);
+    let create = || create(ALICE, 1, 1);
+    let made = locked().during(10, 100, create(), busy.clone()).with_time(100, 50);
+    made.breaks(Rule::FailuresHaveCauses);
+    locked().during(10, 110, create(), busy.clone()).with_time(100, 50).is_good();
+    // What was stopped is not sent again.
+    locked().stopped(0, 50).then(create(), busy).with_time(100, 50).is_good();
+    for (deadline, patience) in [(100, 50), (50, 100)] {
+        let early = locked().during(10, 50, create(), no_connection.clone());
+        early.with_time(deadline, patience).breaks(Rule::FailuresHaveCauses);
+        let late = locked().during(10, 60, create(), no_connection.clone());
+        late.with_time(deadline, patience).is_good();
+    }
+}
+
+/// Whoever repeats a creation that was not made is not told that it was there: somebody made it.
+#[test]
+fn a_creation_that_finds_itself_although_no_other_call_made_it() {
+    Made::new()
+        .locked(0, 50)
+        .then(create(ALICE, 1, 1), not_done())
+        .fault(40, 200)
+        .during(40, 100, create(ALICE, 1, 1), same(ALICE))
+        .during(90, 120, Operation::Delete { id: ALICE }, Answer::Done)
+        .breaks_all(&[Rule::NotCreatedHasNoRow, Rule::ChangesMeetTheirAccount]);
+}
+
+/// It says that it made nothing, although its answer may have been lost.
+#[test]
+fn a_try_whose_answer_was_lost_and_that_is_told_of_somebody_else() {
+    Made::new()
+        .fault(20, 200)
+        .during(20, 200, create(ALICE, 1, 1), existing(BOB, true, true))
+        .during(40, 50, create(EVE, 1, 1), existing(ALICE, true, true))
+        .during(60, 70, Operation::Delete { id: ALICE }, Answer::Done)
+        .during(80, 90, create(BOB, 1, 1), Answer::Created)
+        .row(row(BOB, 1, 1))
+        .breaks_all(&[Rule::NotCreatedHasNoRow, Rule::ChangesMeetTheirAccount]);
 }
 
 #[test]

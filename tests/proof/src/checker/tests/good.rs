@@ -105,11 +105,11 @@ fn of_two_calls_of_one_creation_the_later_may_have_been_the_first() {
 fn a_try_whose_answer_was_lost_may_have_made_an_account_that_was_deleted_again() {
     Made::new()
         .fault(20, 200)
-        .during(20, 200, create(ALICE, 1, 1), existing(BOB, true, true))
+        .during(20, 200, create(ALICE, 1, 1), Answer::Created)
         .during(40, 50, create(EVE, 1, 1), existing(ALICE, true, true))
         .during(60, 70, Operation::Delete { id: ALICE }, Answer::Done)
-        .during(80, 90, create(BOB, 1, 1), Answer::Created)
-        .row(row(BOB, 1, 1))
+        .during(80, 90, Operation::FindId { id: ALICE }, Answer::NotFound)
+        .row(row(ALICE, 1, 1))
         .is_good();
 }
 
@@ -190,7 +190,7 @@ fn the_password_of_the_time_signs_in() {
             Operation::SetPassword { id: ALICE, new: third },
             Answer::Unknown { error: "closed".to_owned() },
         )
-        .locked(260, 270)
+        .stopped(260, 270)
         .then(sign_in(second), refused("wrong_password"))
         .row(Row { password: third, ..row(ALICE, 1, 1) })
         .is_good();

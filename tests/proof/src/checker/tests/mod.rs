@@ -49,6 +49,8 @@ impl Made {
             thread: 0,
             manager: 0,
             longest_step: 1000,
+            deadline: 0,
+            patience: 0,
             invoked,
             answered,
             lent_since: None,
@@ -66,9 +68,32 @@ impl Made {
             to,
             count: 1,
             severs: true,
+            stops: false,
+            refuses: false,
             slows: 0,
         });
         self
+    }
+
+    /// The last call had so much time, and its pool waited for so long.
+    fn with_time(mut self, deadline: Moment, patience: Moment) -> Self {
+        let call = self.history.calls.last_mut().expect("there is one");
+        (call.deadline, call.patience) = (deadline, patience);
+        self
+    }
+
+    /// Statements could be stopped.
+    fn stopped(self, from: Moment, to: Moment) -> Self {
+        let mut made = self.locked(from, to);
+        made.history.faults.last_mut().expect("it was just added").stops = true;
+        made
+    }
+
+    /// Rows could be refused.
+    fn full(self, from: Moment, to: Moment) -> Self {
+        let mut made = self.locked(from, to);
+        made.history.faults.last_mut().expect("it was just added").refuses = true;
+        made
     }
 
     /// Others had locks.
@@ -112,7 +137,11 @@ impl Made {
     }
 
     fn breaks(&self, rule: Rule) {
-        assert_eq!(self.broken(), [rule]);
+        self.breaks_all(&[rule]);
+    }
+
+    fn breaks_all(&self, rules: &[Rule]) {
+        assert_eq!(self.broken(), rules);
     }
 }
 
