@@ -123,3 +123,11 @@ fn impossible_rules_are_told() {
     assert!(PasswordRules::new().min_length(65).max_bytes(256).problem().is_some());
     assert_eq!(PasswordRules::nist_single_factor().problem(), None);
 }
+
+#[test]
+fn the_rules_are_printed_without_what_is_blocked() {
+    let rules = PasswordRules::new().min_length(9).blocked(["swordfish"]);
+    let printed = format!("{rules:?}");
+    assert!(printed.contains("min_length: 9"), "{printed}");
+    assert!(!printed.contains("swordfish"), "{printed}");
+}
