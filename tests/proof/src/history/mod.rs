@@ -6,14 +6,16 @@
 //! whoever judges a history needs no function of the library's for it.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
+mod faults;
 mod file;
+mod names;
 mod recorder;
 
+pub use self::faults::{Fault, Leak, PoolState};
+pub use self::names::{AccountId, Name, Password};
 pub use self::recorder::{Caller, Recorder, Thread};
 
 /// Nanoseconds since the beginning of the record, on a clock that only goes forward.
@@ -339,110 +341,6 @@ pub struct Row {
     /// The password that the hash is of: [`Password::NONE`] if there is no hash,
     /// [`Password::STRANGE`] if it is of none that was ever given for the account.
     pub password: Password,
-}
-
-/// A fault, and when it was at work.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Fault {
-    /// What was done.
-    pub kind: String,
-    /// To the connections of which manager; to all if none is named.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manager: Option<u16>,
-    /// From when.
-    pub from: Moment,
-    /// To when.
-    pub to: Moment,
-    /// How often it struck.
-    pub count: u64,
-    /// Whether it can take away a connection, or what is read on one.
-    pub severs: bool,
-    /// Whether it can stop a statement at any time.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub stops: bool,
-    /// Whether it can be the reason why a row is refused for good.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub refuses: bool,
-    /// How long a call lasts at least that it struck.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub slows: Moment,
-}
-
-/// A pool after all calls.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-pub struct PoolState {
-    /// Whose.
-    pub manager: u16,
-    /// Since when there was this pool.
-    pub from: Moment,
-    /// When it was looked at.
-    pub to: Moment,
-    /// How many connections it has to give.
-    pub size: u32,
-    /// How many it gave at once that answer and have no transaction open.
-    pub usable: u32,
-    /// How many it has thrown away: they were lost, or came back with a transaction open.
-    #[serde(default)]
-    pub discarded: u32,
-}
-
-/// A secret in an output.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Leak {
-    /// In which output. What leaked is not repeated.
-    pub output: String,
-    /// What kind of secret.
-    pub secret: String,
-}
-
-/// A name: which, and how it is spelled.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Name {
-    /// Names of one class are equal.
-    pub class: u32,
-    /// Which of its spellings.
-    pub spelling: u8,
-}
-
-/// A password, told by its number: no two calls give the same.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-pub struct Password(pub u32);
-
-impl Password {
-    /// No password.
-    pub const NONE: Self = Self(u32::MAX);
-    /// One that nobody gave.
-    pub const STRANGE: Self = Self(u32::MAX - 1);
-}
-
-/// The id of a creation, and of the account that it made.
-#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct AccountId(pub u128);
-
-impl fmt::Debug for AccountId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl FromStr for AccountId {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        u128::from_str_radix(text, 16).map(Self)
-    }
-}
-
-impl Serialize for AccountId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{self:?}"))
-    }
-}
-
-impl<'de> Deserialize<'de> for AccountId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

@@ -49,6 +49,14 @@ impl Place {
         }
     }
 
+    /// Whether the guide says that a host has nothing to run its transaction again for, unless it
+    /// meets a deadlock, or somebody is deleted.
+    #[must_use]
+    pub fn is_at_a_level_without_retries<C: ScheduledConnection>(self) -> bool {
+        let calm = ["READ COMMITTED", "IMMEDIATE", "EXCLUSIVE"];
+        matches!(self, Self::Host { level, .. } if calm.contains(&C::ISOLATIONS[level].0))
+    }
+
     /// Whether the call is made in a transaction of a host.
     #[must_use]
     pub fn is_host(self) -> bool {
@@ -202,22 +210,25 @@ fn in_transactions<C: ScheduledConnection>(
     let mut told =
         Told { answer: None, rolled_back: 0, saw_nobody: 0, committed: None, wrong: None };
     for number in first..first + MOST_RUNS {
-        let error = match in_transaction(conn, policy, isolation, reads, call, number) {
+        match in_transaction(conn, policy, isolation, reads, call, number) {
             Ok(answer) => {
                 told.answer = Some(answer);
                 told.committed = Some(number);
                 return told;
             }
-            Err(error) => error,
-        };
-        if error.is_host_must_roll_back() {
-            told.rolled_back += 1;
-            told.saw_nobody += u32::from(matches!(error, Error::HostMustRollBack(None)));
-        } else if !is_the_hosts_own_contention(&error) {
-            told.wrong = Some(match &error {
-                Error::Database(failure) => format!("{:?}", failure.diesel_error()),
-                error => format!("{error:?}"),
-            });
+            Err(Failure::OfTheHost(error)) if is_contention(&error) => {}
+            Err(Failure::OfTheHost(error)) => told.wrong = Some(format!("{error:?}")),
+            Err(Failure::OfTheLibrary(Error::HostMustRollBack(cause))) => {
+                told.rolled_back += 1;
+                told.saw_nobody += u32::from(cause.is_none());
+            }
+            // After any other error a host may go on.
+            Err(Failure::OfTheLibrary(error)) => {
+                told.wrong = Some(match &error {
+                    Error::Database(failure) => format!("{:?}", failure.diesel_error()),
+                    error => format!("{error:?}"),
+                });
+            }
         }
         let depth = AnsiTransactionManager::transaction_manager_status_mut(conn);
         if !matches!(depth.transaction_depth(), Ok(None))
@@ -239,26 +250,38 @@ fn in_transaction<C: ScheduledConnection>(
     reads: bool,
     call: Call<'_>,
     number: i64,
-) -> Result<Answer, Error> {
+) -> Result<Answer, Failure> {
     conn.begin(isolation)?;
     if reads {
         let mut accounts = Accounts::new(policy, conn);
-        match call {
-            Call::Create(person) => drop(accounts.user_by_username(&person.username)?),
-            Call::Delete(id) => drop(accounts.user_by_id(id)?),
-        }
+        let read = match call {
+            Call::Create(person) => accounts.user_by_username(&person.username),
+            Call::Delete(id) => accounts.user_by_id(id),
+        };
+        read.map_err(Failure::OfTheLibrary)?;
     }
     conn.batch_execute(&format!("INSERT INTO host_rows VALUES ({number}, 'before')"))?;
-    let answer = call_on(conn, policy, call)?;
+    let answer = call_on(conn, policy, call).map_err(Failure::OfTheLibrary)?;
     conn.batch_execute(&format!("INSERT INTO host_rows VALUES ({number}, 'after')"))?;
     AnsiTransactionManager::commit_transaction(conn)?;
     Ok(answer)
 }
 
+/// Whose statement failed.
+enum Failure {
+    OfTheHost(DieselError),
+    OfTheLibrary(Error),
+}
+
+impl From<DieselError> for Failure {
+    fn from(error: DieselError) -> Self {
+        Self::OfTheHost(error)
+    }
+}
+
 /// What a host's own statements, and its `COMMIT`, may be refused with.
-fn is_the_hosts_own_contention(error: &Error) -> bool {
-    let Error::Database(failure) = error else { return false };
-    match failure.diesel_error() {
+fn is_contention(error: &DieselError) -> bool {
+    match error {
         DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
         DieselError::DatabaseError(_, information) => {
             let texts = ["deadlock detected", "database is locked", "Record has changed since"];

@@ -224,6 +224,10 @@ impl<C: ScheduledConnection> Scene<C> {
             assert!(told.answer.is_some() || at.is_host(), "{}", place());
             // Every engine shows who is in the way, or fails, unless somebody deletes them.
             assert!(told.saw_nobody == 0 || case.story.has_deleter(), "{told:?}: {}", place());
+            // Two who each do one thing cannot wait for each other.
+            let is_calm = at.is_at_a_level_without_retries::<C>() && case.places.len() == 2;
+            let may_roll_back = !is_calm || case.story.has_deleter();
+            assert!(told.rolled_back == 0 || may_roll_back, "{told:?}: {}", place());
         }
         let before: Rows = match case.story.has_holder() {
             true => Rows::from([(

@@ -8,6 +8,7 @@ use crate::history::{
 use crate::linear::second_opinion;
 
 mod bad;
+mod conduct;
 mod good;
 mod mutations;
 
