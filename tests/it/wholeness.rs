@@ -76,7 +76,7 @@ fn a_change_that_is_half_done_in_a_transaction_says_to_roll_back<C: TestConnecti
     })
     .unwrap();
     let password = db.users.policy().prepare_password(&user, "battery staple").unwrap();
-    let changes: [&dyn Fn(Accounts<'_, C>) -> Result<(), Error>; 4] = [
+    let changes: [Change<'_, C>; 4] = [
         &|mut accounts| accounts.delete_user(user.id()),
         &|mut accounts| accounts.reserve_user(user.id()),
         &|mut accounts| accounts.set_password(user.id(), &password),
@@ -103,6 +103,8 @@ fn a_change_that_is_half_done_in_a_transaction_says_to_roll_back<C: TestConnecti
     assert_matches!(db.users.delete_user(user.id()), Err(Error::Database(_)));
     assert_eq!(db.users.user_by_id(user.id()).unwrap(), Some(user));
 }
+
+type Change<'c, C> = &'c dyn Fn(Accounts<'_, C>) -> Result<(), Error>;
 
 fn fail_to_sign_in<C: TestConnection>(users: &UserManager<C>) {
     assert!(!users.authenticate("alice", "wrong horse").unwrap().is_accepted());

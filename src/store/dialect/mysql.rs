@@ -306,7 +306,7 @@ fn set_patience<C: LoadConnection<Backend = Mysql>>(
     conn: &mut C,
     seconds: Option<i64>,
 ) -> QueryResult<()> {
-    let seconds = seconds.map_or("DEFAULT".to_owned(), |seconds| seconds.to_string());
+    let seconds = seconds.map_or_else(|| "DEFAULT".to_owned(), |seconds| seconds.to_string());
     conn.batch_execute(&format!("SET SESSION lock_wait_timeout = {seconds}"))
 }
 

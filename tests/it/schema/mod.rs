@@ -275,8 +275,8 @@ fn a_migration_of_a_table_in_use_is_busy_at_the_deadline<C: TestConnection>(_: T
     assert_eq!(patience(&mut conn), before);
     reader.batch_execute("ROLLBACK").unwrap();
     // By another, for the lock of migrations was let go.
-    users.migrate().unwrap();
-    assert_sound(&users.check().unwrap());
+    db.users.migrate().unwrap();
+    assert_sound(&db.users.check().unwrap());
 }
 
 fn the_exported_migrations_make_the_same_schema<C: TestConnection>(_: TestDb<C>) {
