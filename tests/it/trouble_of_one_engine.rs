@@ -117,7 +117,7 @@ mod mysql_only {
     use diesel::prelude::*;
     use diesel_accounts::{Accounts, Error};
 
-    use crate::support::{TestDb, alice, assert_matches, bob, cheap_policy, impatient};
+    use crate::support::{LoadNumber, TestDb, alice, assert_matches, bob, cheap_policy, impatient};
 
     #[test]
     fn the_language_of_the_server_changes_no_answer() {
@@ -141,5 +141,17 @@ mod mysql_only {
             .unwrap();
         conn.batch_execute("DROP TABLE account_users").unwrap();
         assert_matches!(db.users.on(&mut conn).create_user(&prepared), Err(Error::NotCreated(_)));
+    }
+
+    /// It would be taken for that of a later error of which the server knows nothing.
+    #[test]
+    fn the_number_of_an_error_does_not_stay_in_the_session() {
+        let db = TestDb::<MysqlConnection>::new();
+        let prepared = db.users.prepare(alice()).unwrap();
+        let mut conn = db.connect();
+        conn.batch_execute("DROP TABLE account_users").unwrap();
+        assert_matches!(db.users.on(&mut conn).create_user(&prepared), Err(Error::NotCreated(_)));
+        let left = "SELECT CAST(@diesel_accounts_errno IS NOT NULL AS SIGNED) AS number";
+        assert_eq!(conn.number(left), 0);
     }
 }
