@@ -59,7 +59,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
         outcomes.into_iter().zip(&rows).map(one_by_one).collect()
     }
 
-    /// Whether all were inserted; if not, none was.
+    /// Whether all were inserted; if not, each is to be inserted, or found, by itself.
     fn insert_all(&mut self, rows: &[InsertUser<'_>]) -> Result<bool> {
         if rows.is_empty() {
             return Ok(true);
@@ -67,8 +67,10 @@ impl<C: AccountConnection> Accounts<'_, C> {
         let in_transaction = transaction_depth(self.conn) != Ok(0);
         let inserted =
             in_savepoint_if_needed(self.conn, |conn| C::Backend::insert_users(conn, rows));
-        let Err(error) = inserted else {
-            return Ok(true);
+        let error = match inserted {
+            // A trigger of the host's can swallow rows.
+            Ok(count) => return Ok(count == rows.len()),
+            Err(error) => error,
         };
         let trouble = match in_transaction {
             true => Trouble::in_transaction(self.conn, &error),

@@ -99,17 +99,21 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
         let Some(Credentials { user, .. }) = &attempt.credentials else {
             return Ok(SignIn::Refused(self.refusal(&attempt, RefusalReason::UnknownLogin)));
         };
-        if self.policy.refuses_unverified(user) {
-            self.clear(&attempt)?;
-            let refusal = self.refusal(&attempt, RefusalReason::EmailNotVerified);
-            return Ok(SignIn::Refused(refusal));
-        }
+        let is_accepted = !self.policy.refuses_unverified(user);
+        let is_as_it_was = match is_accepted {
+            true => self.record(user, new_hash)?,
+            false => self.is_as_it_was(user)?,
+        };
         // Whoever knows an old password only clears no count of the new one.
-        if !self.record(user, new_hash)? {
+        if !is_as_it_was {
             let refusal = self.refusal(&attempt, RefusalReason::Superseded);
             return Ok(SignIn::Refused(refusal));
         }
         self.clear(&attempt)?;
+        if !is_accepted {
+            let refusal = self.refusal(&attempt, RefusalReason::EmailNotVerified);
+            return Ok(SignIn::Refused(refusal));
+        }
         let device_token = self.device_token(user, attempt.device)?;
         Ok(SignIn::Accepted(Accepted { user: Box::new(user.clone()), device_token }))
     }
@@ -250,6 +254,10 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
             })?;
             return Ok(changed > 0);
         }
+        self.is_as_it_was(user)
+    }
+
+    fn is_as_it_was(&mut self, user: &User) -> Result<bool> {
         let found = read(self.conn, |conn| C::Backend::user_by_id(conn, user.realm, user.id))?;
         Ok(found.is_some_and(|found| found.user.session_generation == user.session_generation))
     }

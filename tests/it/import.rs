@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use diesel_accounts::{
-    Argon2Cost, ForeignHashes, Hashing, Identifiers, ImportOutcome, ImportSummary, ImportUser,
-    InvalidImport, NewUser, PolicyBuilder, RealmId, Timestamp, UserId, UserManager, UserState,
+    Argon2Cost, Engine, ForeignHashes, Hashing, Identifiers, ImportOutcome, ImportSummary,
+    ImportUser, InvalidImport, NewUser, PolicyBuilder, RealmId, Timestamp, UserId, UserManager,
+    UserState,
 };
 
 use crate::support::{
@@ -27,6 +28,7 @@ on_each_engine!(
     five_hundred_rows_are_one_insertion,
     a_duplicate_in_a_batch_costs_one_insertion_more,
     whoever_is_there_is_found_without_an_insertion,
+    a_row_that_the_host_swallows_is_not_said_to_be_created,
     no_secret_is_in_a_log_or_in_debug,
     trouble_with_the_pool_ends_the_import,
 );
@@ -283,6 +285,41 @@ fn whoever_is_there_is_found_without_an_insertion<C: TestConnection>(db: TestDb<
         assert!(outcomes.iter().all(|outcome| told(outcome) == "existing"));
         assert_eq!(log.count_of("INSERT"), 0);
     }
+}
+
+fn a_row_that_the_host_swallows_is_not_said_to_be_created<C: TestConnection>(db: TestDb<C>) {
+    db.connect()
+        .batch_execute(match C::ENGINE {
+            Engine::Sqlite => {
+                "CREATE TRIGGER swallow BEFORE INSERT ON account_users \
+                 WHEN NEW.username_key = 'ghost' BEGIN SELECT RAISE(IGNORE); END"
+            }
+            Engine::Postgres => {
+                "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN IF NEW.username_key = 'ghost' THEN RETURN NULL; END IF; \
+                 RETURN NEW; END $$; \
+                 CREATE TRIGGER swallow BEFORE INSERT ON account_users \
+                 FOR EACH ROW EXECUTE FUNCTION swallow()"
+            }
+            // It cannot swallow a row, but it can refuse one.
+            _ => {
+                "CREATE TRIGGER swallow BEFORE INSERT ON account_users FOR EACH ROW \
+                 IF NEW.username_key = 'ghost' THEN SIGNAL SQLSTATE '45000'; END IF"
+            }
+        })
+        .unwrap();
+    let mut outcomes = Vec::new();
+    let users = importing(&db);
+    let rows = [row("alice", "alice@example.org"), row("ghost", "ghost@example.org")];
+    let summary = users
+        .import_users(rows, |number, outcome| {
+            outcomes.push((number, matches!(outcome, ImportOutcome::Failed(_))));
+        })
+        .unwrap();
+    assert_eq!(outcomes, [(0, false), (1, true)]);
+    assert_eq!(summary.failed(), 1);
+    assert!(users.user_by_username("alice").unwrap().is_some());
+    assert_eq!(db.count(), 1);
 }
 
 fn no_secret_is_in_a_log_or_in_debug<C: TestConnection>(db: TestDb<C>) {

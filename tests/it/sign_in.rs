@@ -250,6 +250,16 @@ fn a_policy_can_insist_on_a_verified_email<C: TestConnection>(db: TestDb<C>) {
     }
     // A right password is no failure.
     assert_eq!(users.failed_attempts(id).unwrap().count(), 0);
+    // One that was the right one is.
+    let mut conn = db.connect();
+    let attempt = users.on(&mut conn).begin_sign_in("alice").unwrap();
+    let verified = users.policy().verify(attempt, PASSWORD);
+    users.set_password(id, "battery staple").unwrap();
+    refused(users.authenticate("alice", "wrong horse").unwrap());
+    let refusal = refused(users.on(&mut conn).finish_sign_in(verified).unwrap());
+    assert_eq!(refusal.reason_for_audit(), RefusalReason::Superseded);
+    assert_eq!(users.failed_attempts(id).unwrap().count(), 1);
+    users.set_password(id, PASSWORD).unwrap();
     let refusal = refused(users.authenticate("alice", "wrong horse").unwrap());
     assert_eq!(refusal.reason_for_audit(), RefusalReason::WrongPassword);
     verify_email(&db, "alice");

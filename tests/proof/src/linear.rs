@@ -228,7 +228,11 @@ impl Group<'_> {
             .copied()
             .filter(|call| {
                 let by_pool = Way::Pool == way(call) || Way::Prepared == way(call);
-                by_pool && call.answer == Answer::Created && touched(history, call)
+                let is_own = matches!(
+                    call.answer,
+                    Answer::Created | Answer::Existing { same_creation: true, .. }
+                );
+                by_pool && is_own && touched(history, call)
             })
             .collect();
         match tries.len() {

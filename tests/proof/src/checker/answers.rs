@@ -77,13 +77,20 @@ impl Judge<'_> {
                 if let Some(wrong) = self.was_never_there(rule, id) {
                     return Some(wrong);
                 }
+                let (from, to) = (self.call.invoked, self.call.answered);
+                let life = &self.case.lives.of[&id];
+                let by_another = |birth: &Birth<'_>| {
+                    birth.call.number != self.call.number && life.may_live(birth, from, to)
+                };
+                if !life.births.iter().any(by_another) {
+                    return wrong(rule, "no other call has made it", id);
+                }
                 if same_creation != (id == own) {
                     return wrong(rule, "it is not told truly whose creation it is", id);
                 }
                 if refuses_duplicates && !same_creation {
                     return wrong(rule, "the policy refuses duplicates", id);
                 }
-                let life = &self.case.lives.of[&id];
                 let has_names = life.can_have_username(username.class, by_username)
                     && life.can_have_email(email.class, by_email);
                 if !has_names || !by_username && !by_email {

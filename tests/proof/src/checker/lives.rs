@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Evidence;
 use super::register::{Register, Write};
-use crate::history::{AccountId, Answer, Call, End, History, Moment, Operation, Password, State};
+use super::{Evidence, touched};
+use crate::history::{
+    AccountId, Answer, Call, End, History, Moment, Operation, Password, State, Way,
+};
 
 /// The accounts of a record, and who held which name.
 pub(super) struct Lives<'a> {
@@ -231,7 +233,7 @@ fn enter<'a>(of: &mut BTreeMap<AccountId, Life<'a>>, history: &'a History, call:
                     let until = match (certainty, &call.answer) {
                         // What was not heard may be done after it was given up: for as long as the
                         // server goes on with a statement.
-                        (Certainty::Possible, _)
+                        (Certainty::Possible, Answer::Undetermined)
                         | (_, Answer::Transaction { end: End::Unknown, .. }) => {
                             call.answered.saturating_add(call.longest_step)
                         }
@@ -294,8 +296,13 @@ fn made(history: &History, call: &Call) -> Option<Certainty> {
             };
             is_committed.then_some(Certainty::Certain)
         }
-        // A try that may have made it and lost its answer is never told of somebody else, nor of
-        // itself as of another call.
+        // It may have made one by a try whose answer was lost, which was deleted, and made again by
+        // another call. (Of somebody else such a call is not told.)
+        Answer::Existing { same_creation: true, .. } if touched(history, call) => {
+            let by_pool = |way: &Way| matches!(way, Way::Pool | Way::Prepared);
+            matches!(&call.operation, Operation::Create { way, .. } if by_pool(way))
+                .then_some(Certainty::Possible)
+        }
         _ => None,
     }
 }

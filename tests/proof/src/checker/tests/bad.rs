@@ -266,7 +266,7 @@ fn a_creation_that_finds_itself_although_no_other_call_made_it() {
         .fault(40, 200)
         .during(40, 100, create(ALICE, 1, 1), same(ALICE))
         .during(90, 120, Operation::Delete { id: ALICE }, Answer::Done)
-        .breaks_all(&[Rule::NotCreatedHasNoRow, Rule::ChangesMeetTheirAccount]);
+        .breaks(Rule::ExistingExisted);
 }
 
 /// It says that it made nothing, although its answer may have been lost.

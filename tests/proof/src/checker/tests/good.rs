@@ -113,6 +113,19 @@ fn a_try_whose_answer_was_lost_may_have_made_an_account_that_was_deleted_again()
         .is_good();
 }
 
+/// The first try made it and lost its answer; another call made it again.
+#[test]
+fn a_try_whose_answer_was_lost_may_find_what_another_call_made_after_a_deletion() {
+    Made::new()
+        .fault(10, 200)
+        .during(10, 200, create(ALICE, 1, 1), same(ALICE))
+        .during(40, 100, Operation::Delete { id: ALICE }, Answer::Done)
+        .during(60, 90, create(ALICE, 1, 1), Answer::Created)
+        .during(220, 230, Operation::FindId { id: ALICE }, sight(ALICE, 1, 1))
+        .row(row(ALICE, 1, 1))
+        .is_good();
+}
+
 #[test]
 fn a_reserved_account_is_not_found_and_keeps_its_names() {
     let taken =
