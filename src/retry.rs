@@ -28,5 +28,8 @@ impl Backoff {
     }
 }
 
+/// How often an answer that makes no sense is asked for.
+pub(crate) const MOST_TRIES: u32 = 3;
+
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);

@@ -6,11 +6,9 @@
 
 use std::time::Instant;
 
-use diesel::result::Error as DieselError;
-
 use self::tries::{Attempt, try_until};
 use super::Accounts;
-use super::transaction::{in_savepoint_if_needed, transaction_depth};
+use super::transaction::{in_savepoint_if_needed, must_roll_back, spoiled, transaction_depth};
 use crate::creation::{Creation, Verdict, decide};
 use crate::error::{DatabaseFailure, Error, Result};
 use crate::new_user::PreparedUser;
@@ -114,8 +112,6 @@ fn create_in_transaction<C: AccountConnection>(
     duplicates: Duplicates,
     wanted: &InsertUser<'_>,
 ) -> Result<Creation> {
-    let must_roll_back =
-        |cause: DieselError| Error::HostMustRollBack(Some(DatabaseFailure::new(cause)));
     let inserted = in_savepoint_if_needed(conn, |conn| C::Backend::insert_user(conn, wanted));
     match inserted {
         Ok(1..) => return Ok(Creation::Created(wanted.user())),
@@ -123,12 +119,11 @@ fn create_in_transaction<C: AccountConnection>(
         Err(error) => match Trouble::in_transaction(conn, &error) {
             Trouble::Conflict => {}
             Trouble::Refused => return Err(Error::NotCreated(DatabaseFailure::new(error))),
-            Trouble::Contention | Trouble::Lost | Trouble::Stopped | Trouble::Unnamed => {
-                return Err(must_roll_back(error));
-            }
+            trouble => return Err(must_roll_back(conn, trouble, error)),
         },
     }
-    let rows = C::Backend::holders_in_transaction(conn, &wanted.claim()).map_err(must_roll_back)?;
+    let rows = C::Backend::holders_in_transaction(conn, &wanted.claim());
+    let rows = rows.map_err(|error| spoiled(conn, error))?;
     match decide(&wanted.claim(), rows, duplicates, None) {
         Verdict::Answer(creation) => Ok(creation),
         Verdict::Refused(error) => Err(error),

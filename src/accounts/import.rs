@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use super::Accounts;
 use super::create::{Lent, create};
-use super::transaction::{in_savepoint_if_needed, read, transaction_depth};
+use super::transaction::{in_savepoint_if_needed, must_roll_back, read, transaction_depth};
 use crate::creation::{Creation, Existing, Matched, Taken, Verdict, decide};
-use crate::error::{DatabaseFailure, Error, Result};
+use crate::error::{Error, Result};
 use crate::import::{ImportOutcome, PreparedImport};
 use crate::policy::Duplicates;
 use crate::store::AccountConnection;
@@ -17,18 +17,26 @@ use crate::store::users::UserQueries;
 use crate::user::UserId;
 
 impl<C: AccountConnection> Accounts<'_, C> {
-    /// Takes over some accounts, all of them in one statement if nobody is in their way; what each
+    /// Takes over some accounts, 500 at a time in one statement if nobody is in their way; what each
     /// came to, in their order.
     ///
     /// [`UserManager::import_users`](crate::UserManager::import_users) does this for any number,
-    /// batch by batch. As creations go, the database's own refusal decides: if others are creating
+    /// and tells of each batch as soon as it is committed. As creations go, the database's own refusal decides: if others are creating
     /// the same accounts meanwhile, the rest is inserted one by one.
     ///
     /// # Errors
     ///
     /// [`Error::Database`] or [`Error::Undetermined`], after which it is not known which of them were
     /// created: the same call again tells. In a transaction [`Error::HostMustRollBack`].
-    pub fn import_users(&mut self, batch: &[PreparedImport]) -> Result<Vec<ImportOutcome>> {
+    pub fn import_users(&mut self, imports: &[PreparedImport]) -> Result<Vec<ImportOutcome>> {
+        let mut outcomes = Vec::with_capacity(imports.len());
+        for batch in imports.chunks(IMPORT_BATCH) {
+            outcomes.extend(self.import_batch(batch)?);
+        }
+        Ok(outcomes)
+    }
+
+    fn import_batch(&mut self, batch: &[PreparedImport]) -> Result<Vec<ImportOutcome>> {
         let now = self.policy.now();
         let rows: Vec<InsertUser<'_>> =
             batch.iter().map(|import| InsertUser::of_import(import, self.realm, now)).collect();
@@ -81,7 +89,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
             Trouble::Contention | Trouble::Stopped | Trouble::Unnamed if !in_transaction => {
                 Ok(false)
             }
-            _ if in_transaction => Err(Error::HostMustRollBack(Some(DatabaseFailure::new(error)))),
+            trouble if in_transaction => Err(must_roll_back(self.conn, trouble, error)),
             _ => Err(Error::from(error)),
         }
     }
@@ -183,6 +191,10 @@ fn is_same(claim: &Claim<'_>, existing: &Existing) -> bool {
     };
     existing.is_same_creation() || wanted == matched && wanted == (username, email)
 }
+
+/// How many accounts are inserted in one statement. Each takes 16 bound values, of which SQLite
+/// allows 32,766 in a statement, and PostgreSQL 65,535.
+pub(crate) const IMPORT_BATCH: usize = 500;
 
 /// An import never refuses an account because it was imported before.
 const DUPLICATES: Duplicates = Duplicates::ReturnExisting;

@@ -16,8 +16,9 @@ use crate::user::{InvalidId, User, UserId};
 impl<C: AccountConnection> Accounts<'_, C> {
     /// One page of the users of the realm, oldest first, after the given place.
     ///
-    /// A page has at most `limit` users, and never more than 1,000. Users that are created
-    /// meanwhile come at the end; none comes twice, and none is left out that was there all along.
+    /// A page has at most `limit` users, and never more than 1,000. None comes twice,
+    /// and none is left out that was there all along. A user who is created meanwhile comes at the
+    /// end, or is left out: the time of a creation is taken shortly before its row is there.
     ///
     /// # Errors
     ///

@@ -1,17 +1,15 @@
 //! Finding one account.
 
-use diesel::connection::TransactionManager;
-
 use super::Accounts;
-use super::transaction::{read, transaction_depth};
+use super::transaction::{read, spoiled, transaction_depth};
 use crate::creation::{Creation, Verdict, decide};
-use crate::error::{DatabaseFailure, Error, Result};
+use crate::error::Result;
 use crate::identity::key::{EmailKey, UsernameKey};
 use crate::policy::Policy;
-use crate::store::AccountConnection;
 use crate::store::dialect::Trouble;
 use crate::store::rows::{Claim, UserRow};
 use crate::store::users::UserQueries;
+use crate::store::{AccountConnection, mark_lost};
 use crate::user::{User, UserId};
 
 impl<C: AccountConnection> Accounts<'_, C> {
@@ -20,6 +18,9 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Errors
     ///
     /// [`Error::Database`]; in a transaction [`Error::HostMustRollBack`].
+    ///
+    /// [`Error::Database`]: crate::Error::Database
+    /// [`Error::HostMustRollBack`]: crate::Error::HostMustRollBack
     ///
     /// ```
     /// use diesel_accounts::{NewUser, UserId};
@@ -44,6 +45,9 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Errors
     ///
     /// [`Error::Database`]; in a transaction [`Error::HostMustRollBack`].
+    ///
+    /// [`Error::Database`]: crate::Error::Database
+    /// [`Error::HostMustRollBack`]: crate::Error::HostMustRollBack
     ///
     /// ```
     /// use diesel_accounts::NewUser;
@@ -72,6 +76,9 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// [`Error::Database`]; in a transaction [`Error::HostMustRollBack`].
     ///
+    /// [`Error::Database`]: crate::Error::Database
+    /// [`Error::HostMustRollBack`]: crate::Error::HostMustRollBack
+    ///
     /// ```
     /// use diesel_accounts::NewUser;
     ///
@@ -97,6 +104,9 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Errors
     ///
     /// [`Error::Database`]; in a transaction [`Error::HostMustRollBack`].
+    ///
+    /// [`Error::Database`]: crate::Error::Database
+    /// [`Error::HostMustRollBack`]: crate::Error::HostMustRollBack
     ///
     /// ```
     /// use diesel_accounts::NewUser;
@@ -131,9 +141,7 @@ pub(crate) fn recognise<C: AccountConnection>(
     let in_transaction = transaction_depth(conn) != Ok(0);
     let rows = match C::Backend::holders(conn, claim) {
         Ok(rows) => rows,
-        Err(error) if in_transaction => {
-            return Err(Error::HostMustRollBack(Some(DatabaseFailure::new(error))));
-        }
+        Err(error) if in_transaction => return Err(spoiled(conn, error)),
         Err(error) => {
             if Trouble::on(conn, &error) == Trouble::Lost {
                 mark_lost(conn);
@@ -146,11 +154,6 @@ pub(crate) fn recognise<C: AccountConnection>(
         Verdict::Refused(error) => Some(Err(error)),
         Verdict::NotVisible => None,
     })
-}
-
-/// Makes a pool throw the connection away: a lost one of MariaDB's looks whole to it.
-pub(crate) fn mark_lost<C: AccountConnection>(conn: &mut C) {
-    C::TransactionManager::transaction_manager_status_mut(conn).set_in_error();
 }
 
 /// The user of a row, if the key is equal here too: a column of another collation than ours would

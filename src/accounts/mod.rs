@@ -24,7 +24,8 @@ pub use self::attempts::FailedAttempts;
 pub use self::list::{InvalidCursor, UserCursor};
 
 pub(crate) use self::create::{Connections, create};
-pub(crate) use self::lookup::{mark_lost, recognise};
+pub(crate) use self::import::IMPORT_BATCH;
+pub(crate) use self::lookup::recognise;
 
 /// The account operations on one connection: the host's, in the host's transaction if one is open.
 ///

@@ -1,9 +1,7 @@
 //! Changing and setting passwords.
 
-use diesel::result::Error as DieselError;
-
 use super::Accounts;
-use super::transaction::read;
+use super::transaction::{read, write_alone_together};
 use crate::error::{Error, Result};
 use crate::password::Password;
 use crate::sign_in::{
@@ -75,15 +73,13 @@ impl<C: AccountConnection> Accounts<'_, C> {
         let user = &credentials.user;
         let now = self.policy.now();
         let changes = UserChanges::password(Some(hash), now);
-        let (subject, bucket) = (attempt.subject, attempt.bucket);
-        let changed = self.write_alone(|conn| {
-            conn.transaction(|conn| {
-                let changed = C::Backend::change_user_of_generation(conn, user, &changes, true)?;
-                if changed > 0 {
-                    C::Backend::clear_attempts(conn, subject, bucket)?;
-                }
-                Ok::<_, DieselError>(changed)
-            })
+        let (subject, bucket, until) = (attempt.subject, attempt.bucket, self.deadline());
+        let changed = write_alone_together(self.conn, until, |conn| {
+            let changed = C::Backend::change_user_of_generation(conn, user, &changes, true)?;
+            if changed > 0 {
+                C::Backend::clear_attempts(conn, subject, bucket)?;
+            }
+            Ok(changed)
         })?;
         if changed == 0 {
             let refusal = self.refusal(&attempt, RefusalReason::Superseded);

@@ -6,7 +6,6 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use super::Accounts;
 use super::limit::Limit;
-use super::lookup::mark_lost;
 use super::transaction::{read, transaction_depth, write_alone};
 use crate::error::{Error, HashingFailure, Result};
 use crate::identity::key::{EmailKey, UsernameKey};
@@ -21,6 +20,7 @@ use crate::store::attempts::{
     AttemptCounts, AttemptKey, AttemptQueries, AttemptRow, InsertAttempt,
 };
 use crate::store::dialect::{Dialect, Trouble};
+use crate::store::mark_lost;
 use crate::store::rows::{Credentials, UserChanges};
 use crate::store::users::UserQueries;
 use crate::timestamp::Timestamp;

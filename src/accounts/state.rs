@@ -3,7 +3,7 @@
 use diesel::result::QueryResult;
 
 use super::Accounts;
-use super::transaction::{transaction_depth, write, write_alone};
+use super::transaction::{transaction_depth, write, write_alone_together};
 use crate::error::{Error, Result};
 use crate::store::AccountConnection;
 use crate::store::attempts::AttemptQueries;
@@ -143,7 +143,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
         };
         let until = self.deadline();
         if transaction_depth(self.conn) == Ok(0) {
-            return found(write_alone(self.conn, until, |conn| conn.transaction(&mut act))?);
+            return found(write_alone_together(self.conn, until, act)?);
         }
         let written = write(self.conn, until, &mut act);
         let rows = written.map_err(|error| match error {

@@ -7,9 +7,9 @@ use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 
 use crate::error::{DatabaseFailure, Error, Result};
-use crate::retry::Backoff;
-use crate::store::AccountConnection;
+use crate::retry::{Backoff, MOST_TRIES};
 use crate::store::dialect::{Dialect, Trouble};
+use crate::store::{AccountConnection, mark_lost};
 
 /// How many transactions and savepoints are open.
 pub(super) fn transaction_depth<C: Connection>(conn: &mut C) -> QueryResult<u32> {
@@ -29,9 +29,7 @@ pub(super) fn write<C: AccountConnection, T>(
         Ok(_) => in_savepoint_if_needed(conn, act).map_err(|error| {
             match Trouble::in_transaction(conn, &error) {
                 Trouble::Conflict | Trouble::Refused => Error::from(error),
-                Trouble::Contention | Trouble::Lost | Trouble::Stopped | Trouble::Unnamed => {
-                    Error::HostMustRollBack(Some(DatabaseFailure::new(error)))
-                }
+                trouble => must_roll_back(conn, trouble, error),
             }
         }),
         Err(broken) => Err(Error::HostMustRollBack(Some(DatabaseFailure::new(broken)))),
@@ -45,20 +43,80 @@ pub(super) fn write_alone<C: AccountConnection, T>(
     until: Instant,
     mut act: impl FnMut(&mut C) -> QueryResult<T>,
 ) -> Result<T> {
+    repeat(conn, until, |conn| act(conn).map_err(|error| Failed::by(conn, error)))
+}
+
+/// The same for something of more than one statement: all of it or nothing.
+pub(super) fn write_alone_together<C: AccountConnection, T>(
+    conn: &mut C,
+    until: Instant,
+    mut act: impl FnMut(&mut C) -> QueryResult<T>,
+) -> Result<T> {
+    repeat(conn, until, |conn| {
+        // A server may forget what the error was when it rolls back.
+        let told = conn.transaction(|conn| Ok(act(conn).map_err(|error| Failed::by(conn, error))?));
+        told.map_err(|failed| match failed {
+            Together::Act(failed) => failed,
+            Together::Ends(error) => Failed::by(conn, error),
+        })
+    })
+}
+
+fn repeat<C, T>(
+    conn: &mut C,
+    until: Instant,
+    mut act: impl FnMut(&mut C) -> Result<T, Failed>,
+) -> Result<T> {
     let mut backoff = Backoff::until(until);
+    let mut unnamed = 0;
     loop {
-        let error = match act(conn) {
+        let Failed { trouble, error } = match act(conn) {
             Ok(value) => return Ok(value),
-            Err(error) => error,
+            Err(failed) => failed,
         };
-        match Trouble::on(conn, &error) {
-            Trouble::Contention => {}
+        let at_the_end = match trouble {
+            Trouble::Contention => Error::Busy,
             Trouble::Stopped => return Err(Error::Busy),
+            Trouble::Unnamed if unnamed + 1 < MOST_TRIES => {
+                unnamed += 1;
+                Error::from(error)
+            }
             _ => return Err(Error::from(error)),
-        }
+        };
         if !backoff.pause() {
-            return Err(Error::Busy);
+            return Err(at_the_end);
         }
+    }
+}
+
+/// How an act failed.
+struct Failed {
+    trouble: Trouble,
+    error: DieselError,
+}
+
+impl Failed {
+    fn by<C: AccountConnection>(conn: &mut C, error: DieselError) -> Self {
+        Self { trouble: Trouble::on(conn, &error), error }
+    }
+}
+
+/// What failed of a transaction of ours.
+enum Together {
+    Act(Failed),
+    /// Its begin or its end.
+    Ends(DieselError),
+}
+
+impl From<Failed> for Together {
+    fn from(failed: Failed) -> Self {
+        Self::Act(failed)
+    }
+}
+
+impl From<DieselError> for Together {
+    fn from(error: DieselError) -> Self {
+        Self::Ends(error)
     }
 }
 
@@ -81,18 +139,42 @@ pub(super) fn read_much<C: AccountConnection, T>(
     act(conn).map_err(|error| match error {
         Error::Database(failure) if in_transaction => match failure.diesel_error() {
             DieselError::DeserializationError(_) => Error::Database(failure),
-            _ => Error::HostMustRollBack(Some(failure)),
+            _ => spoiled(conn, failure.into_diesel_error()),
         },
         error => error,
     })
 }
 
-/// Does something that may be refused, in a savepoint where the transaction would not survive it.
+/// What an error in a host's transaction that leaves nothing to go on with comes to.
+pub(super) fn spoiled<C: AccountConnection>(conn: &mut C, error: DieselError) -> Error {
+    let trouble = Trouble::in_transaction(conn, &error);
+    must_roll_back(conn, trouble, error)
+}
+
+/// Has the host roll its transaction back, and sees to it that the host hears of this error: in its
+/// place Diesel would return that of a rollback that fails.
+pub(super) fn must_roll_back<C: AccountConnection>(
+    conn: &mut C,
+    trouble: Trouble,
+    error: DieselError,
+) -> Error {
+    let is_ready = trouble != Trouble::Lost
+        && transaction_depth(conn)
+            .is_ok_and(|depth| C::Backend::prepare_rollback(conn, depth).is_ok());
+    if !is_ready {
+        // Diesel sends no rollback then.
+        mark_lost(conn);
+    }
+    Error::HostMustRollBack(Some(DatabaseFailure::new(error)))
+}
+
+/// Does something that may be refused, in a savepoint where a transaction of the host's would not
+/// survive it.
 pub(super) fn in_savepoint_if_needed<C: AccountConnection, T>(
     conn: &mut C,
     act: impl FnOnce(&mut C) -> QueryResult<T>,
 ) -> QueryResult<T> {
-    match C::Backend::REFUSAL_SPOILS_TRANSACTION {
+    match C::Backend::REFUSAL_SPOILS_TRANSACTION && transaction_depth(conn)? > 0 {
         true => conn.transaction(act),
         false => act(conn),
     }

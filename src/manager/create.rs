@@ -6,12 +6,13 @@ use diesel::r2d2::{ConnectionManager, R2D2Connection};
 use r2d2::PooledConnection;
 
 use super::UserManager;
-use crate::accounts::{Connections, create, mark_lost, recognise};
+use crate::accounts::{Connections, create, recognise};
 use crate::creation::Creation;
 use crate::error::Result;
 use crate::new_user::{NewUser, PreparedUser};
 use crate::policy::{Candidate, Duplicates};
 use crate::store::AccountConnection;
+use crate::store::mark_lost;
 use crate::store::rows::InsertUser;
 
 impl<C> UserManager<C>

@@ -3,6 +3,7 @@
 use diesel::r2d2::R2D2Connection;
 
 use super::UserManager;
+use crate::accounts::IMPORT_BATCH;
 use crate::error::Result;
 use crate::import::{ImportOutcome, ImportSummary, ImportUser, InvalidImport, PreparedImport};
 use crate::store::AccountConnection;
@@ -61,7 +62,8 @@ where
         let mut users = users.into_iter().peekable();
         while users.peek().is_some() {
             // No connection is held while hashes are wrapped.
-            let batch = users.by_ref().take(BATCH).map(|user| self.policy.prepare_import(&user));
+            let batch =
+                users.by_ref().take(IMPORT_BATCH).map(|user| self.policy.prepare_import(&user));
             let batch = batch.collect::<Result<Vec<_>>>()?;
             let (valid, invalid) = part(batch);
             let outcomes = self.act(|accounts| accounts.import_users(&valid))?;
@@ -93,6 +95,3 @@ fn part(
     }
     (valid, invalid)
 }
-
-/// Each account takes 16 bound values, of which SQLite allows 32,766 in a statement.
-const BATCH: usize = 500;

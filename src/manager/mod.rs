@@ -6,7 +6,7 @@ use std::time::Instant;
 use diesel::r2d2::{ConnectionManager, R2D2Connection};
 use r2d2::{Pool, PooledConnection};
 
-use crate::accounts::{Accounts, FailedAttempts, UserCursor, mark_lost};
+use crate::accounts::{Accounts, FailedAttempts, UserCursor};
 use crate::context::Context;
 use crate::error::{Error, PoolFailure, Result};
 use crate::new_user::{NewUser, PreparedUser};
@@ -14,6 +14,7 @@ use crate::policy::Policy;
 use crate::store::AccountConnection;
 use crate::store::check::SchemaReport;
 use crate::store::dialect::Trouble;
+use crate::store::mark_lost;
 use crate::user::{RealmId, User, UserId};
 
 mod create;

@@ -35,7 +35,8 @@ pub(crate) trait AttemptQueries<C> {
     /// Takes the failures back, after a success: of all clients together, and of one.
     fn clear_attempts(conn: &mut C, subject: AttemptKey, client: AttemptKey) -> QueryResult<usize>;
     /// Takes back an attempt of then that came to nothing, and the wait that it brought, if no
-    /// other came since.
+    /// other came since. Where a success has taken all back meanwhile, and others have failed since,
+    /// it is one of theirs: who hashes at the same time are few, and each can do so once.
     fn refund_attempt(
         conn: &mut C,
         key: (AttemptKey, AttemptKey),

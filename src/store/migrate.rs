@@ -6,7 +6,7 @@ use diesel::connection::LoadConnection;
 use diesel::prelude::*;
 
 use super::AccountBackend;
-use super::dialect::Engine;
+use super::dialect::{Engine, Trouble};
 use crate::error::{Error, Result, SchemaFailure};
 
 /// The migrations of one engine, oldest first, for a host that runs them itself.
@@ -63,15 +63,32 @@ pub(crate) trait MigrationSteps<C> {
     /// ours that was cut short.
     fn is_ours(conn: &mut C, table: &str) -> QueryResult<bool>;
 
-    fn step(conn: &mut C, statement: &str) -> Result<()>;
+    /// Lets the statements that follow wait for others until the deadline, and no longer.
+    fn limit_waits(conn: &mut C, until: Instant) -> QueryResult<()>;
 }
 
-/// Applies what the ledger does not have. Nobody else does the same meanwhile.
-pub(crate) fn run_pending<C, B>(conn: &mut C) -> Result<()>
+/// Applies what the ledger does not have. Nobody else does the same meanwhile, but the tables may be
+/// in use.
+pub(crate) fn run_pending<C, B>(conn: &mut C, until: Instant) -> Result<()>
 where
     C: LoadConnection<Backend = B>,
     B: AccountBackend<C>,
 {
+    apply_pending(conn, until).map_err(|error| match error {
+        Error::Database(failure) => match Trouble::on(conn, failure.diesel_error()) {
+            Trouble::Contention | Trouble::Stopped => Error::Busy,
+            _ => Error::Database(failure),
+        },
+        error => error,
+    })
+}
+
+fn apply_pending<C, B>(conn: &mut C, until: Instant) -> Result<()>
+where
+    C: LoadConnection<Backend = B>,
+    B: AccountBackend<C>,
+{
+    B::limit_waits(conn, until)?;
     let applied = match ledger(conn)? {
         Ledger::Version { version, .. } => version,
         Ledger::Foreign => return Err(Error::Schema(SchemaFailure::ForeignTable)),
@@ -88,7 +105,9 @@ where
             }
         }
         for statement in migration.statements() {
-            B::step(conn, statement)?;
+            // The statements before may have waited too.
+            B::limit_waits(conn, until)?;
+            conn.batch_execute(statement)?;
         }
     }
     Ok(())

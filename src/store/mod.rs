@@ -4,7 +4,7 @@
 //! so that each query stands once. What the engines do differently is in [`dialect`], one file
 //! each.
 
-use diesel::connection::LoadConnection;
+use diesel::connection::{Connection, LoadConnection, TransactionManager};
 
 pub(crate) mod attempts;
 pub(crate) mod check;
@@ -48,6 +48,11 @@ impl<C> AccountConnection for C where C: LoadConnection<Backend: AccountBackend<
 pub trait AccountBackend<C>:
     AttemptQueries<C> + Dialect<C> + LedgerQueries<C> + MigrationSteps<C> + UserQueries<C>
 {
+}
+
+/// Makes a pool throw the connection away: a lost one of MariaDB's looks whole to it.
+pub(crate) fn mark_lost<C: Connection>(conn: &mut C) {
+    C::TransactionManager::transaction_manager_status_mut(conn).set_in_error();
 }
 
 /// Calls `$implement!(backend)` for each enabled backend.

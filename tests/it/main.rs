@@ -24,6 +24,7 @@ mod import;
 mod lengths;
 mod lockout;
 mod lookups;
+mod nested;
 mod passwords;
 mod patience;
 mod race;

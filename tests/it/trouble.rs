@@ -400,17 +400,28 @@ fn a_row_of_an_earlier_call_is_the_same_creation_even_if_the_connection_is_lost<
     assert_eq!(db.count(), 1);
 }
 
+/// In place of the error that says so Diesel would return that of a rollback which cannot be sent.
 fn a_connection_lost_inside_a_transaction_means_to_roll_back<C: TestConnection>(db: TestDb<C>) {
-    let mut conn = db.connect();
-    kill_before(&db, &mut conn, "INSERT INTO");
+    let id = db.create(bob()).id();
     let prepared = db.users.prepare(alice()).unwrap();
-    let mut answer = None;
-    let _ = conn.transaction::<(), Error, _>(|conn| {
-        answer = Some(db.users.on(conn).create_user(&prepared));
-        Err(RollbackTransaction.into())
-    });
-    assert_matches!(answer, Some(Err(Error::HostMustRollBack(Some(_)))));
-    assert_eq!(db.count(), 0);
+    type Act<'a, C> = &'a dyn Fn(Accounts<'_, C>) -> Result<(), Error>;
+    let acts: [(&str, Act<'_, C>); 3] = [
+        ("INSERT INTO", &|mut accounts| accounts.create_user(&prepared).map(drop)),
+        ("UPDATE", &|mut accounts| accounts.disable_user(id)),
+        ("SELECT", &|mut accounts| accounts.user_by_id(id).map(drop)),
+    ];
+    for (start, act) in acts {
+        let (mut flat, mut deep) = (db.connect(), db.connect());
+        kill_before(&db, &mut flat, start);
+        kill_before(&db, &mut deep, start);
+        let flat = flat.transaction(|conn| act(db.users.on(conn)));
+        let deep =
+            deep.transaction::<_, Error, _>(|conn| conn.transaction(|c| act(db.users.on(c))));
+        assert_matches!(flat, Err(Error::HostMustRollBack(Some(_))));
+        assert_matches!(deep, Err(Error::HostMustRollBack(Some(_))));
+    }
+    assert_eq!(db.count(), 1);
+    assert!(db.users.user_by_id(id).unwrap().unwrap().is_active());
 }
 
 /// The only connection is lost, and the server takes no other until the deadline.

@@ -155,3 +155,43 @@ mod mysql_only {
         assert_eq!(conn.number(left), 0);
     }
 }
+
+#[cfg(feature = "postgres")]
+mod postgres_only {
+    use diesel::PgConnection;
+    use diesel::connection::SimpleConnection;
+    use diesel_accounts::Error;
+
+    use crate::support::{QueryLog, TestDb, alice, assert_matches};
+
+    /// It may be a deadlock, or a time-out: of what Diesel has no name for, only an English text tells.
+    #[test]
+    fn a_change_that_is_refused_in_an_unknown_language_is_tried_a_few_times() {
+        let db = TestDb::<PgConnection>::new();
+        let id = db.create(alice()).id();
+        // A sequence goes on, whatever is rolled back.
+        db.connect()
+            .batch_execute(
+                "CREATE SEQUENCE refusals; \
+                 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+                 'BEGIN IF nextval(''refusals'') IN (1, 2, 3, 5, 6) THEN RAISE EXCEPTION ''Verklemmung entdeckt''; \
+                  END IF; RETURN NEW; END'; \
+                 CREATE TRIGGER refuse BEFORE UPDATE ON account_users \
+                 FOR EACH ROW EXECUTE FUNCTION refuse()",
+            )
+            .unwrap();
+        let mut conn = db.connect();
+        let log = QueryLog::of(&mut conn);
+        assert_matches!(db.users.on(&mut conn).disable_user(id), Err(Error::Database(_)));
+        assert_eq!(log.take().len(), 3);
+        db.users.on(&mut conn).disable_user(id).unwrap();
+        assert_eq!(log.take().len(), 1);
+        // The third time it is done, wholly.
+        db.users.on(&mut conn).set_unusable_password(id).unwrap();
+        let sent = log.take();
+        assert_eq!(sent.iter().filter(|query| query.starts_with("UPDATE")).count(), 3, "{sent:#?}");
+        let user = db.users.user_by_id(id).unwrap().unwrap();
+        assert!(!user.is_active());
+        assert_eq!(user.session_generation(), 2);
+    }
+}

@@ -7,7 +7,7 @@ use diesel::result::Error as DieselError;
 use super::Connections;
 use crate::creation::Creation;
 use crate::error::{DatabaseFailure, Error, Result};
-use crate::retry::Backoff;
+use crate::retry::{Backoff, MOST_TRIES};
 use crate::user::UserId;
 
 #[cfg(test)]
@@ -167,6 +167,3 @@ impl Tries {
 fn not_created(cause: DieselError) -> Error {
     Error::NotCreated(DatabaseFailure::new(cause))
 }
-
-/// How often an answer that makes no sense is asked for.
-const MOST_TRIES: u32 = 3;

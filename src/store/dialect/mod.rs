@@ -80,6 +80,12 @@ pub(crate) trait Dialect<C>: Backend {
     /// certainly as it was before the statement.
     fn unnamed_trouble_in_transaction(conn: &mut C, message: &str) -> Trouble;
 
+    /// Makes Diesel's rollback of a transaction, so many deep, succeed, also where the server has
+    /// ended what is rolled back; an error if that cannot be.
+    fn prepare_rollback(_: &mut C, _depth: u32) -> QueryResult<()> {
+        Ok(())
+    }
+
     /// Does the work of `migrate` on a connection without a transaction, alone.
     fn migrate(conn: &mut C, until: Instant) -> Result<()>;
 

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use diesel::connection::LoadConnection;
+use diesel::connection::{LoadConnection, TransactionManager};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -13,6 +13,7 @@ use super::{ColumnRow, Dialect, Engine, Trouble, host_triggers};
 use crate::error::{Error, Result, SchemaFailure};
 use crate::store::attempts::{AttemptKey, InsertAttempt};
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
+use crate::store::mark_lost;
 use crate::store::migrate::{MigrationSteps, remaining_millis, run_pending};
 use crate::store::rows::{Claim, InsertUser, UserRow};
 use crate::store::schema::{account_attempts, account_users};
@@ -93,15 +94,26 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
         }
     }
 
-    /// Reading the number of the error is the one thing that is done after trouble: it touches no
-    /// table, takes no lock and begins no transaction. Diesel knows no CHECK violation of
-    /// MariaDB's.
+    /// Reading the number of the error touches no table, takes no lock and begins no transaction.
+    /// Diesel knows no CHECK violation of MariaDB's.
     fn unnamed_trouble_in_transaction(conn: &mut C, _: &str) -> Trouble {
         match last_error_number(conn) {
             // CHECK violation (MariaDB, MySQL), SIGNAL in a trigger, value too long, no such table.
             Ok(Some(4025 | 3819 | 1644 | 1406 | 1146)) => Trouble::Refused,
-            _ => Trouble::Unnamed,
+            Ok(_) => Trouble::Unnamed,
+            Err(_) => Trouble::Lost,
         }
+    }
+
+    /// A deadlock ends the savepoints with the transaction, and Diesel, which knows it by its
+    /// number, bears with a savepoint that is not there; other errors that do so it does not know.
+    /// But a savepoint that could not be rolled back it remembers.
+    fn prepare_rollback(conn: &mut C, depth: u32) -> QueryResult<()> {
+        if depth > 1 {
+            let _ = C::TransactionManager::rollback_transaction(conn);
+            C::TransactionManager::begin_transaction(conn)?;
+        }
+        Ok(())
     }
 
     /// DDL is not transactional: a named lock keeps others out, and every step can be repeated.
@@ -120,21 +132,19 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
             None => return Err(Error::Schema(SchemaFailure::NoDatabase)),
             Some(_) => return Err(Error::Busy),
         }
-        // A table that others use would be waited for, for a day, and all who come later would wait
-        // behind that.
-        let migrated = set_patience(conn, Some(remaining_seconds(until)))
-            .map_err(Error::from)
-            .and_then(|()| run_pending(conn));
         // With `autocommit` off our own statements are in a transaction too.
-        let result = match migrated {
+        let result = match run_pending(conn, until) {
             Ok(()) => conn.batch_execute("COMMIT").map_err(Error::from),
             Err(error) => conn.batch_execute("ROLLBACK").map_err(Error::from).and(Err(error)),
         };
-        // A statement that was stopped is sent once more. A connection that was lost has no session
-        // any more, and no lock.
-        let _ =
+        // A statement that was stopped is sent once more.
+        let restored =
             set_patience(conn, patience.number).or_else(|_| set_patience(conn, patience.number));
-        let _ = release_lock(conn).or_else(|_| release_lock(conn));
+        let released = release_lock(conn).or_else(|_| release_lock(conn));
+        if restored.is_err() || released.is_err() {
+            // Nobody else may meet what is left of it: the lock ends with the session.
+            mark_lost(conn);
+        }
         result
     }
 
@@ -248,13 +258,9 @@ impl<C: LoadConnection<Backend = Self>> MigrationSteps<C> for Mysql {
         .map(|row| row.number > Some(0))
     }
 
-    /// A table that others use is waited for until the deadline, and no longer.
-    fn step(conn: &mut C, statement: &str) -> Result<()> {
-        let done = conn.batch_execute(statement);
-        done.map_err(|error| match Trouble::on(conn, &error) {
-            Trouble::Contention | Trouble::Stopped => Error::Busy,
-            _ => Error::from(error),
-        })
+    /// By itself MariaDB waits for a day, and all who come later wait behind that.
+    fn limit_waits(conn: &mut C, until: Instant) -> QueryResult<()> {
+        set_patience(conn, Some(remaining_seconds(until)))
     }
 }
 
@@ -292,6 +298,10 @@ fn may_be_in_transaction<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> Qu
 }
 
 /// The number of the error of the last statement; `None` if the server knows of no error.
+///
+/// The first condition: behind it MariaDB notes where in a trigger of the host's the error arose,
+/// and what triggers were warned of it has forgotten by then. `SHOW ERRORS` would name the error
+/// for certain, but Diesel cannot read its rows.
 fn last_error_number<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> QueryResult<Option<i64>> {
     // Without an error the variable keeps its value, so it is emptied after each use.
     conn.batch_execute("GET DIAGNOSTICS CONDITION 1 @diesel_accounts_errno = MYSQL_ERRNO")?;

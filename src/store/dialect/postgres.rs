@@ -62,9 +62,13 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
         }
     }
 
-    /// The savepoint is rolled back, but the locks of a deadlock may still be held.
-    fn unnamed_trouble_in_transaction(_: &mut C, _: &str) -> Trouble {
-        Trouble::Unnamed
+    /// The savepoint is rolled back, but the locks of a deadlock may still be held. A session that
+    /// was ended says why, and only the next statement finds it gone.
+    fn unnamed_trouble_in_transaction(conn: &mut C, _: &str) -> Trouble {
+        match conn.batch_execute("SELECT 1") {
+            Err(error) if Trouble::by_kind(&error) == Trouble::Lost => Trouble::Lost,
+            _ => Trouble::Unnamed,
+        }
     }
 
     fn migrate(conn: &mut C, until: Instant) -> Result<()> {
@@ -74,14 +78,13 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
         conn.transaction(|conn| {
             // The ledger must be read after the wait, whatever the host's default isolation.
             conn.batch_execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")?;
-            conn.batch_execute(&format!("SET LOCAL lock_timeout = {}", remaining_millis(until)))?;
             let mut backoff = Backoff::until(until);
             while !try_migration_lock(conn)? {
                 if !backoff.pause() {
                     return Err(Error::Busy);
                 }
             }
-            run_pending(conn)
+            run_pending(conn, until)
         })
     }
 
@@ -191,13 +194,8 @@ impl<C: LoadConnection<Backend = Self>> MigrationSteps<C> for Pg {
         Ok(false)
     }
 
-    /// A table that others use is waited for until the deadline, and no longer.
-    fn step(conn: &mut C, statement: &str) -> Result<()> {
-        let done = conn.batch_execute(statement);
-        done.map_err(|error| match Trouble::on(conn, &error) {
-            Trouble::Contention | Trouble::Stopped => Error::Busy,
-            _ => Error::from(error),
-        })
+    fn limit_waits(conn: &mut C, until: Instant) -> QueryResult<()> {
+        conn.batch_execute(&format!("SET LOCAL lock_timeout = {}", remaining_millis(until)))
     }
 }
 

@@ -3,6 +3,7 @@ use std::time::Instant;
 use diesel::connection::LoadConnection;
 use diesel::deserialize::{self, FromSql};
 use diesel::prelude::*;
+use diesel::result::Error as DieselError;
 use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Binary, Text};
@@ -63,21 +64,35 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
         Trouble::Unnamed
     }
 
+    /// What SQLite has ended cannot be begun again: the host would commit, and not hear what it
+    /// lost.
+    fn prepare_rollback(conn: &mut C, _: u32) -> QueryResult<()> {
+        match conn.batch_execute("BEGIN") {
+            Ok(()) => {
+                conn.batch_execute("ROLLBACK")?;
+                Err(DieselError::BrokenTransactionManager)
+            }
+            // There is one already.
+            Err(_) => Ok(()),
+        }
+    }
+
     /// A transaction that has read before it writes never waits for another writer: it fails at
     /// once, and is begun again.
     fn migrate(conn: &mut C, until: Instant) -> Result<()> {
         let mut backoff = Backoff::until(until);
         loop {
-            match conn.transaction(run_pending) {
-                Err(Error::Database(failure)) if is_contention(failure.diesel_error()) => {
-                    if !backoff.pause() {
-                        return Err(Error::Busy);
-                    }
-                }
+            match conn.transaction(|conn| run_pending(conn, until)) {
+                Err(Error::Busy) => {}
+                // The commit.
+                Err(Error::Database(failure)) if is_contention(failure.diesel_error()) => {}
                 Err(Error::Database(failure)) if is_nested(failure.diesel_error()) => {
                     return Err(Error::TransactionOpen);
                 }
                 result => return result,
+            }
+            if !backoff.pause() {
+                return Err(Error::Busy);
             }
         }
     }
@@ -168,8 +183,9 @@ impl<C: LoadConnection<Backend = Self>> MigrationSteps<C> for Sqlite {
         Ok(false)
     }
 
-    fn step(conn: &mut C, statement: &str) -> Result<()> {
-        conn.batch_execute(statement).map_err(Error::from)
+    /// Whoever waits here is the host's busy time-out, and there is one wait only.
+    fn limit_waits(_: &mut C, _: Instant) -> QueryResult<()> {
+        Ok(())
     }
 }
 
@@ -196,18 +212,18 @@ fn is_busy(message: &str) -> bool {
 }
 
 /// Whether a transaction was open that Diesel does not know of, begun in plain SQL.
-fn is_nested(error: &diesel::result::Error) -> bool {
+fn is_nested(error: &DieselError) -> bool {
     match error {
-        diesel::result::Error::DatabaseError(_, information) => {
+        DieselError::DatabaseError(_, information) => {
             information.message() == "cannot start a transaction within a transaction"
         }
         _ => false,
     }
 }
 
-fn is_contention(error: &diesel::result::Error) -> bool {
+fn is_contention(error: &DieselError) -> bool {
     match error {
-        diesel::result::Error::DatabaseError(_, information) => is_busy(information.message()),
+        DieselError::DatabaseError(_, information) => is_busy(information.message()),
         _ => false,
     }
 }

@@ -22,6 +22,8 @@ on_each_engine!(
     an_account_that_is_created_meanwhile_is_found,
     a_name_that_is_taken_meanwhile_is_taken,
     an_import_in_a_transaction_goes_with_it,
+    an_import_in_a_transaction_of_plain_sql_goes_with_it,
+    one_call_takes_more_rows_than_one_statement_can,
     a_conflict_leaves_the_host_transaction_usable,
 );
 on_each_server!(an_account_that_is_created_meanwhile_spoils_no_host_transaction);
@@ -168,6 +170,30 @@ fn an_import_in_a_transaction_goes_with_it<C: TestConnection>(db: TestDb<C>) {
     let outcomes = conn.transaction(|conn| users.on(conn).import_users(&batch)).unwrap();
     assert!(outcomes.iter().all(|outcome| told(outcome) == "existing"));
     assert_eq!(db.count(), 10);
+}
+
+/// Of one that Diesel knows nothing of, nothing may be committed.
+fn an_import_in_a_transaction_of_plain_sql_goes_with_it<C: TestConnection>(db: TestDb<C>) {
+    let users = importing(&db);
+    let mut conn = db.connect();
+    conn.batch_execute("BEGIN").unwrap();
+    let outcomes = users.on(&mut conn).import_users(&prepared(&users, 0..10)).unwrap();
+    assert!(outcomes.iter().all(|outcome| told(outcome) == "created"));
+    conn.batch_execute("ROLLBACK").unwrap();
+    assert_eq!(db.count(), 0);
+}
+
+/// 16 values each; PostgreSQL takes 65,535 in a statement.
+fn one_call_takes_more_rows_than_one_statement_can<C: TestConnection>(db: TestDb<C>) {
+    let users = importing(&db);
+    let mut rows = prepared(&users, 0..4_200);
+    // The second of two in different statements.
+    rows[4_000] = prepared(&users, 10..11).remove(0);
+    let outcomes = users.on(&mut db.connect()).import_users(&rows).unwrap();
+    for (number, outcome) in outcomes.iter().enumerate() {
+        assert_eq!(told(outcome), if number == 4_000 { "existing" } else { "created" });
+    }
+    assert_eq!((outcomes.len(), db.count()), (4_200, 4_199));
 }
 
 fn a_conflict_leaves_the_host_transaction_usable<C: TestConnection>(db: TestDb<C>) {

@@ -8,7 +8,7 @@ use diesel_accounts::{
 };
 
 use crate::support::{
-    TestConnection, TestDb, alice, assert_matches, bob, cheap_policy, on_each_engine,
+    QueryLog, TestConnection, TestDb, alice, assert_matches, bob, cheap_policy, on_each_engine,
     on_each_server,
 };
 
@@ -45,7 +45,11 @@ on_each_engine!(
     another_unique_index_is_found,
 );
 
-on_each_server!(a_migration_of_a_table_in_use_is_busy_at_the_deadline,);
+on_each_server!(
+    a_migration_of_a_table_in_use_is_busy_at_the_deadline,
+    a_migration_whose_ledger_is_in_use_is_busy_at_the_deadline,
+    each_step_of_a_migration_waits_for_what_is_left_of_the_time,
+);
 
 /// One that Diesel knows nothing of: it would be committed, or lost.
 fn migrating_in_a_transaction_of_plain_sql_is_refused_and_leaves_it_to_the_host<
@@ -277,6 +281,43 @@ fn a_migration_of_a_table_in_use_is_busy_at_the_deadline<C: TestConnection>(_: T
     // By another, for the lock of migrations was let go.
     db.users.migrate().unwrap();
     assert_sound(&db.users.check().unwrap());
+}
+
+fn a_migration_whose_ledger_is_in_use_is_busy_at_the_deadline<C: TestConnection>(db: TestDb<C>) {
+    let mut holder = db.connect();
+    holder
+        .batch_execute(match C::ENGINE {
+            Engine::Mysql => "LOCK TABLES account_migrations WRITE",
+            _ => "BEGIN; LOCK TABLE account_migrations IN ACCESS EXCLUSIVE MODE",
+        })
+        .unwrap();
+    let users = db.users_with(cheap_policy().deadline(Duration::from_millis(300)));
+    assert_matches!(users.on(&mut db.connect()).migrate(), Err(Error::Busy));
+    drop(holder);
+    db.users.migrate().unwrap();
+}
+
+/// Not each of them for all of it.
+fn each_step_of_a_migration_waits_for_what_is_left_of_the_time<C: TestConnection>(_: TestDb<C>) {
+    let db = TestDb::<C>::empty();
+    let mut conn = db.connect();
+    let log = QueryLog::of(&mut conn);
+    let users = db.users_with(cheap_policy().deadline(Duration::from_secs(3_000)));
+    users.on(&mut conn).migrate().unwrap();
+    let entries = log.take_all();
+    let first = entries.iter().position(|entry| entry.contains("account_migrations")).unwrap();
+    let mut least = 3_000_000;
+    let mut limits = 0;
+    for pair in entries[first..].windows(2) {
+        if pair[1].starts_with("CREATE") || pair[1].starts_with("INSERT") {
+            let limit = pair[0].rsplit_once("_timeout = ");
+            let limit: i64 = limit.expect(&pair[0]).1.parse().unwrap();
+            assert!(limit <= least, "{limit} is more than {least}");
+            least = limit;
+            limits += 1;
+        }
+    }
+    assert!(limits >= 4, "{entries:#?}");
 }
 
 fn the_exported_migrations_make_the_same_schema<C: TestConnection>(_: TestDb<C>) {

@@ -1,12 +1,16 @@
 //! What only MariaDB and MySQL can do wrong.
 
 use diesel::MysqlConnection;
-use diesel::connection::SimpleConnection;
+use diesel::connection::{InstrumentationEvent, SimpleConnection};
 use diesel::prelude::*;
-use diesel_accounts::{Accounts, Engine, Error, SchemaFailure, SchemaProblem, migrations};
+use diesel_accounts::{
+    Accounts, Engine, Error, SchemaFailure, SchemaProblem, UserManager, migrations,
+};
 
 use super::{assert_sound, has_table, ledger_entries, problems, versions};
-use crate::support::{TestDb, alice, assert_matches, cheap_policy, server_url};
+use crate::support::{
+    LoadNumber, TestDb, alice, assert_matches, cheap_policy, pool_of, server_url,
+};
 
 #[test]
 fn a_migration_that_was_cut_short_is_completed() {
@@ -75,4 +79,25 @@ fn assert_session(statement: &str, problem: SchemaProblem, subject: &str) {
     let report = db.users.on(&mut conn).check().unwrap();
     assert_eq!(problems(&report), [(problem, subject)]);
     assert!(!report.is_sound());
+}
+
+/// What it leaves behind, others would meet: its patience, and the lock that keeps them from
+/// migrating.
+#[test]
+fn a_connection_on_which_a_migration_could_not_clean_up_is_not_used_again() {
+    let db = TestDb::<MysqlConnection>::empty();
+    let pool = pool_of::<MysqlConnection>(&db.url, 1);
+    let users = UserManager::with_policy(pool.clone(), db.users.policy().clone());
+    let mut conn = pool.get().unwrap();
+    let id = conn.number("SELECT CAST(CONNECTION_ID() AS SIGNED) AS number");
+    let mut killer = db.connect();
+    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        let InstrumentationEvent::StartQuery { query, .. } = event else { return };
+        if query.to_string().contains("RELEASE_LOCK") {
+            let _ = killer.batch_execute(&format!("KILL {id}"));
+        }
+    });
+    drop(conn);
+    users.migrate().unwrap();
+    assert!(users.user_by_username("alice").unwrap().is_none());
 }
