@@ -57,6 +57,12 @@ impl Place {
         matches!(self, Self::Host { level, .. } if calm.contains(&C::ISOLATIONS[level].0))
     }
 
+    /// Whether the call is made in a transaction in which a server may lock what is read.
+    #[must_use]
+    pub fn is_serializable<C: ScheduledConnection>(self) -> bool {
+        matches!(self, Self::Host { level, .. } if C::ISOLATIONS[level].0 == "SERIALIZABLE")
+    }
+
     /// Whether the call is made in a transaction of a host.
     #[must_use]
     pub fn is_host(self) -> bool {

@@ -10,7 +10,7 @@ use crate::schedule::actor::{Actor, Place, Told};
 use crate::schedule::choices::Choices;
 use crate::schedule::gates::{Gates, Span, Stops};
 use crate::schedule::model::{Answer, Heard, Rows, digits, has_an_order};
-use crate::schedule::run::{SECOND_LOOK, Scheduler};
+use crate::schedule::run::{Manners, SECOND_LOOK, Scheduler};
 use crate::schedule::story::{Call, Person, Story};
 use crate::schedule::watch::{ScheduledConnection, Watch};
 
@@ -25,19 +25,37 @@ pub struct Case {
     pub stops: Stops,
     /// What the policy of all of them answers who wants a name that somebody has.
     pub duplicates: Duplicates,
+    /// Whether also such orders are taken as differ by swaps alone that nobody can notice.
+    pub swapped_too: bool,
 }
 
 impl Case {
     /// Under the default policy.
     #[must_use]
     pub fn new(story: Story, places: Vec<Place>, stops: Stops) -> Self {
-        Self { story, places, stops, duplicates: Duplicates::ReturnExisting }
+        let swapped_too = places.len() < 3;
+        Self { story, places, stops, duplicates: Duplicates::ReturnExisting, swapped_too }
     }
 
     /// Under a policy that refuses.
     #[must_use]
     pub fn refusing(self) -> Self {
         Self { duplicates: Duplicates::Refuse, ..self }
+    }
+
+    /// In every order.
+    #[must_use]
+    pub fn swapped_too(self) -> Self {
+        Self { swapped_too: true, ..self }
+    }
+
+    /// By what it is told what can be swapped. SQLite chooses by who was refused, and is quick.
+    fn manners<C: ScheduledConnection>(&self) -> Option<Vec<Manners>> {
+        let manners = |place: &Place| Manners {
+            in_transaction: place.is_host(),
+            reads_lock: place.is_serializable::<C>(),
+        };
+        (C::BLOCKS && !self.swapped_too).then(|| self.places.iter().map(manners).collect())
     }
 
     /// Whether an actor looks up who is there before it hashes.
@@ -50,7 +68,6 @@ impl Case {
 #[derive(Debug)]
 struct Report {
     lines: Vec<String>,
-    schedules: u64,
     explored: Explored,
 }
 
@@ -58,6 +75,8 @@ struct Report {
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Explored {
+    /// How many orders were taken.
+    pub schedules: u64,
     /// How many ways could not be taken as they were chosen, however often they were tried.
     pub not_taken: u64,
     /// In how many an actor made more statements than any does who comes to an end by itself.
@@ -82,7 +101,7 @@ pub fn explore<C: ScheduledConnection>(group: &str, cases: &[Case]) -> Explored 
     let table = "CREATE TABLE host_rows \
                  (number BIGINT NOT NULL, part VARCHAR(8) NOT NULL, PRIMARY KEY (number, part))";
     scene.observer.batch_execute(table).unwrap();
-    let mut report = Report { lines: Vec::new(), schedules: 0, explored: Explored::default() };
+    let mut report = Report { lines: Vec::new(), explored: Explored::default() };
     for case in cases {
         let line = scene.explore(case, &mut report);
         #[expect(clippy::print_stdout, reason = "a test prints what it saw, when it saw it")]
@@ -93,7 +112,7 @@ pub fn explore<C: ScheduledConnection>(group: &str, cases: &[Case]) -> Explored 
     }
     report.write::<C>(group);
     // Each case has more orders than one.
-    assert!(report.schedules > cases.len() as u64);
+    assert!(report.explored.schedules > cases.len() as u64);
     report.explored
 }
 
@@ -105,7 +124,7 @@ impl Report {
         let engine = C::NAME.to_lowercase();
         let path = folder.join(format!("interleavings-{engine}-{group}.txt"));
         let mut text = self.lines.join("\n");
-        let Self { schedules, explored: Explored { not_taken, .. }, .. } = self;
+        let Explored { schedules, not_taken, .. } = self.explored;
         writeln!(text, "\n{}, {group}: {schedules} schedules, {not_taken} ways not taken", C::NAME)
             .unwrap();
         std::fs::write(path, text).unwrap();
@@ -137,6 +156,7 @@ impl<C: ScheduledConnection> Scene<C> {
                 // The machine may be busy.
                 second_look: SECOND_LOOK * (1 + repeats),
                 gates: gates.clone(),
+                manners: case.manners::<C>(),
                 bound_met: 0,
                 waits: 0,
                 trace: Vec::new(),
@@ -181,7 +201,7 @@ impl<C: ScheduledConnection> Scene<C> {
                 break;
             }
         }
-        report.schedules += schedules;
+        report.explored.schedules += schedules;
         report.explored.bound_met += bound_met;
         let places: Vec<String> = case.places.iter().map(|place| place.name::<C>()).collect();
         let mut line = format!(

@@ -17,30 +17,36 @@ struct Fork {
 
 impl Choices {
     /// Chooses one of several: what was chosen here the last time, until all below it is explored.
+    /// Those before it are explored already.
     ///
     /// # Panics
     ///
     /// When there is nothing to choose from.
-    pub fn choose(&mut self, options: &[usize]) -> usize {
-        if let [only] = options {
-            return *only;
+    pub fn choose<'a>(&mut self, options: &'a [usize]) -> (usize, &'a [usize]) {
+        let chosen = self.place_of_choice(options);
+        (options[chosen], &options[..chosen])
+    }
+
+    fn place_of_choice(&mut self, options: &[usize]) -> usize {
+        if options.len() == 1 {
+            return 0;
         }
         let fork = self.passed;
         self.passed += 1;
         if let Some(known) = self.forks.get(fork) {
             if known.options == options {
-                return options[known.taken];
+                return known.taken;
             }
             // The engine has decided something otherwise than the last time.
             self.strayed = true;
             let wanted = known.options[known.taken];
-            return if options.contains(&wanted) { wanted } else { options[0] };
+            return options.iter().position(|option| *option == wanted).unwrap_or(0);
         }
         // Who has strayed is on no known way, and learns nothing about the tree.
         if !self.strayed {
             self.forks.push(Fork { options: options.to_vec(), taken: 0 });
         }
-        options[0]
+        0
     }
 
     /// Goes back to the start, to take the same way again.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 
+use crate::schedule::swaps::is_private;
+
 /// The gates of all actors of a schedule, one each.
 #[derive(Clone, Debug)]
 pub struct Gates {
@@ -40,6 +42,13 @@ pub(super) struct Lane {
     pub(super) failed: Option<String>,
     /// When it was let go for the first time, and when it ended.
     span: Span,
+}
+
+impl Lane {
+    /// Whether it was never let go yet.
+    pub(super) fn is_at_its_first(&self) -> bool {
+        self.span.began == 0
+    }
 }
 
 /// From the first statement of an actor, before which it can know nothing of the others, to its end.
@@ -149,7 +158,7 @@ impl Gates {
     pub(super) fn let_go(&self, actor: usize) {
         let mut lanes = self.lanes();
         assert_eq!(lanes.actors[actor].stage, Stage::Parked);
-        if lanes.actors[actor].span.began == 0 {
+        if lanes.actors[actor].is_at_its_first() {
             lanes.moments += 1;
             lanes.actors[actor].span.began = lanes.moments;
         }
@@ -216,21 +225,6 @@ impl Instrumentation for Gate {
             _ => {}
         }
     }
-}
-
-/// Whether a statement cannot be noticed by another session, nor notice one.
-///
-/// `BEGIN` alone takes no snapshot on any engine; `ROLLBACK TO SAVEPOINT` sets locks free. Before the
-/// second row of a host its transaction has written, and has its snapshot, already; and nobody else
-/// reads or writes that row.
-fn is_private(statement: &str) -> bool {
-    const AFTER: &str = "INSERT INTO host_rows VALUES (, 'after')";
-    let begins = ["BEGIN ISOLATION", "GET DIAGNOSTICS", "RELEASE SAVEPOINT", "SAVEPOINT", "SET "];
-    statement == "BEGIN"
-        || statement == AFTER
-        || statement == "BEGIN DEFERRED"
-        || statement.contains("@diesel_accounts_errno")
-        || begins.iter().any(|begin| statement.starts_with(begin))
 }
 
 /// A statement without the values and the numbers in it, which differ from run to run.

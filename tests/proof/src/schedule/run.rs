@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::schedule::choices::Choices;
 use crate::schedule::gates::{Gates, Lanes, Span, Stage};
+use crate::schedule::swaps::{Step, can_be_swapped, is_end, is_writing};
 use crate::schedule::watch::Watch;
 
 /// How many statements of an actor can be ordered; after these it runs to its end.
-pub const MOST_STOPS: u32 = 20;
+pub const MOST_STOPS: u32 = 26;
 
 /// Orders the statements of actors.
 #[derive(Debug)]
@@ -25,12 +26,24 @@ pub struct Scheduler<'a> {
     pub gates: Gates,
     /// By what the server calls the session of each actor.
     pub sessions: Vec<i64>,
+    /// How the statements of each actor are to others; none if all orders are taken.
+    pub manners: Option<Vec<Manners>>,
     /// How often an actor took more statements than are ordered.
     pub bound_met: u64,
     /// How often somebody was seen waiting for a lock.
     pub waits: u64,
     /// The order that was taken, for reports.
     pub trace: Vec<String>,
+}
+
+/// How the statements of an actor are to others.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "these are all")]
+pub struct Manners {
+    /// Whether it is in a transaction of a host's.
+    pub in_transaction: bool,
+    /// Whether its readings lock.
+    pub reads_lock: bool,
 }
 
 impl Scheduler<'_> {
@@ -72,6 +85,8 @@ impl Scheduler<'_> {
         let mut last: Option<(usize, String)> = None;
         let mut blocked_since = vec![None; count];
         let mut over = vec![false; count];
+        // Whose next statement was taken here before, with nothing after it that would be different.
+        let mut is_taken = vec![false; count];
         loop {
             self.settle(&mut blocked_since);
             if let Some((actor, statement)) = last.take()
@@ -112,13 +127,37 @@ impl Scheduler<'_> {
             if options.is_empty() {
                 options = parked;
             }
-            let free = options.iter().copied().find(|actor| over[*actor]);
-            let chosen = free.unwrap_or_else(|| choices.choose(&options));
+            let awake: Vec<usize> =
+                options.iter().copied().filter(|actor| !is_taken[*actor]).collect();
+            let (chosen, before) = match options.iter().find(|actor| over[**actor]) {
+                Some(free) => (*free, &[][..]),
+                // All that follows was met in another order: it only has to come to its end.
+                None if awake.is_empty() => (options[0], &[][..]),
+                None => choices.choose(&awake),
+            };
+            for actor in before {
+                is_taken[*actor] = true;
+            }
+            for (actor, is_taken) in is_taken.iter_mut().enumerate() {
+                *is_taken &= actor != chosen && self.can_swap(actor, chosen);
+            }
             self.note(chosen);
             in_vain[chosen] = true;
             last = Some((chosen, self.gates.lanes().actors[chosen].statement.clone()));
             self.gates.let_go(chosen);
         }
+    }
+
+    fn can_swap(&self, one: usize, other: usize) -> bool {
+        let Some(manners) = &self.manners else { return false };
+        let lanes = self.gates.lanes();
+        let step = |actor: usize| Step {
+            statement: &lanes.actors[actor].statement,
+            in_transaction: manners[actor].in_transaction,
+            reads_lock: manners[actor].reads_lock,
+            is_first: lanes.actors[actor].is_at_its_first(),
+        };
+        can_be_swapped(step(one), step(other))
     }
 
     /// Waits until everybody is parked, at the end, or waits for a lock of somebody who is parked.
@@ -181,17 +220,6 @@ impl Scheduler<'_> {
         drop(lanes);
         self.trace.push(format!("{actor}: {statement}"));
     }
-}
-
-/// Whether a statement locks the database of SQLite. One outside a transaction sets the lock free
-/// before anybody else moves.
-fn is_writing(statement: &str) -> bool {
-    let words = ["BEGIN EXCLUSIVE", "BEGIN IMMEDIATE", "DELETE", "INSERT", "UPDATE"];
-    words.iter().any(|word| statement.starts_with(word))
-}
-
-fn is_end(statement: &str) -> bool {
-    statement.starts_with("COMMIT") || statement == "ROLLBACK"
 }
 
 /// Most statements have come to their end by then.
