@@ -12,8 +12,8 @@ use super::key::{EmailKey, domain_to_a_labels, local_part};
 ///
 /// An address is `local@domain` and nothing else: no display name, no comment, no quoted local
 /// part, no leading `-`, a domain with a dot that IDNA (UTS #46, strict) accepts, at most 64 bytes
-/// before the `@` and 254 in all (RFC 5321, section 4.5.3.1). Whether mail arrives there is not
-/// known until somebody proves it.
+/// before the `@` and 254 in all (RFC 5321, section 4.5.3.1), as typed and in its canonical form.
+/// Whether mail arrives there is not known until somebody proves it.
 ///
 /// ```
 /// use diesel_accounts::{EmailRules, Policy};
@@ -59,10 +59,12 @@ impl EmailRules {
         if ascii_domain.is_none() {
             violations.insert(Violation::InvalidDomain);
         }
-        if local.len() > MAX_LOCAL_BYTES {
+        let canonical_local = local_part(local);
+        // The canonical form of an address is another spelling of it, and allowed as well.
+        let is_too_long = |local: &str| local.len() > MAX_LOCAL_BYTES;
+        if is_too_long(local) || canonical_local.as_deref().is_some_and(is_too_long) {
             violations.insert(Violation::LocalPartTooLong { maximum: MAX_LOCAL_BYTES });
         }
-        let canonical_local = local_part(local);
         if !local.is_ascii() && !self.utf8_local_part {
             violations.insert(Violation::LocalPartNotAscii);
         } else {
@@ -224,5 +226,16 @@ mod tests {
         }
         let dots = format!("a..b{}@example.org", "c".repeat(70));
         assert_eq!(codes(&rules, &dots), ["malformed", "local_part_too_long"]);
+    }
+
+    #[test]
+    fn a_local_part_that_grows_beyond_the_limit_is_too_long_in_each_of_its_spellings() {
+        let rules = EmailRules::new().utf8_local_part(true);
+        // One character of three bytes, whose NFC is two of three bytes each.
+        for local in ["\u{f4d}", "\u{f4c}\u{fb7}"] {
+            let with = |letters| format!("{local}{}@example.org", "a".repeat(letters));
+            assert_eq!(codes(&rules, &with(58)), [""; 0]);
+            assert_eq!(codes(&rules, &with(59)), ["local_part_too_long"]);
+        }
     }
 }
