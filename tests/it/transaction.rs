@@ -289,6 +289,8 @@ fn a_deadlock_ends_the_work_of_the_library_at_once<C: TestConnection>(db: TestDb
                         "INSERT",
                         "rollback 2",
                         "ROLLBACK TO",
+                        // Whether the session was ended.
+                        "SELECT 1",
                         "rollback 1",
                         "ROLLBACK",
                     ],
