@@ -27,7 +27,12 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Errors
     ///
     /// [`Error::Database`] or [`Error::Undetermined`], after which it is not known which of them were
-    /// created: the same call again tells. In a transaction [`Error::HostMustRollBack`].
+    /// created: the same call again finds whoever was. (To hear what came of each, give 500 at a
+    /// time.) In a transaction [`Error::HostMustRollBack`].
+    ///
+    /// A row for which the database was busy until the policy's deadline is
+    /// [`ImportOutcome::Failed`] with [`Error::Busy`]. All rows of a statement that come after such
+    /// a one have a deadline together, and are `Busy` without being tried when it has passed.
     pub fn import_users(&mut self, imports: &[PreparedImport]) -> Result<Vec<ImportOutcome>> {
         let mut outcomes = Vec::with_capacity(imports.len());
         for batch in imports.chunks(IMPORT_BATCH) {
@@ -55,29 +60,33 @@ impl<C: AccountConnection> Accounts<'_, C> {
             }
             outcomes.push(outcome);
         }
-        if !self.insert_all(&fresh)? {
-            for outcome in &mut outcomes {
-                outcome.take_if(|outcome| matches!(outcome, ImportOutcome::Created(_)));
-            }
+        let inserted = self.insert_all(&fresh)?;
+        for outcome in &mut outcomes {
+            outcome.take_if(
+                |outcome| matches!(outcome, ImportOutcome::Created(id) if !inserted.contains(id)),
+            );
         }
+        let mut waits_until = None;
         let one_by_one = |(outcome, row): (Option<ImportOutcome>, &InsertUser<'_>)| match outcome {
             Some(outcome) => Ok(outcome),
-            None => self.import_one(row),
+            None => self.import_one(row, &mut waits_until),
         };
         outcomes.into_iter().zip(&rows).map(one_by_one).collect()
     }
 
-    /// Whether all were inserted; if not, each is to be inserted, or found, by itself.
-    fn insert_all(&mut self, rows: &[InsertUser<'_>]) -> Result<bool> {
+    /// Which of them were inserted; each of the others is to be inserted, or found, by itself.
+    fn insert_all(&mut self, rows: &[InsertUser<'_>]) -> Result<HashSet<UserId>> {
         if rows.is_empty() {
-            return Ok(true);
+            return Ok(HashSet::new());
         }
         let in_transaction = transaction_depth(self.conn) != Ok(0);
         let inserted =
             in_savepoint_if_needed(self.conn, |conn| C::Backend::insert_users(conn, rows));
         let error = match inserted {
-            // A trigger of the host's can swallow rows.
-            Ok(count) => return Ok(count == rows.len()),
+            Ok(count) if count == rows.len() => return Ok(rows.iter().map(|row| row.id).collect()),
+            // A trigger of the host's can swallow rows. Whoever is there now is by this statement,
+            // which anybody with the same id would have been in the way of.
+            Ok(_) => return Ok(self.holders_of(rows)?.by_id.into_keys().collect()),
             Err(error) => error,
         };
         let trouble = match in_transaction {
@@ -85,24 +94,39 @@ impl<C: AccountConnection> Accounts<'_, C> {
             false => Trouble::on(self.conn, &error),
         };
         match trouble {
-            Trouble::Conflict | Trouble::Refused => Ok(false),
+            Trouble::Conflict | Trouble::Refused => Ok(HashSet::new()),
+            // Whoever is in the way may be in the way of one row only.
             Trouble::Contention | Trouble::Stopped | Trouble::Unnamed if !in_transaction => {
-                Ok(false)
+                Ok(HashSet::new())
             }
             trouble if in_transaction => Err(must_roll_back(self.conn, trouble, error)),
             _ => Err(Error::from(error)),
         }
     }
 
-    fn import_one(&mut self, row: &InsertUser<'_>) -> Result<ImportOutcome> {
-        // Each row has a deadline of its own.
-        let until = Instant::now() + self.policy.deadline();
+    /// Each row has a deadline of its own; but all that come after one for which the database was
+    /// busy until then have one together, for they may all wait for the same.
+    fn import_one(
+        &mut self,
+        row: &InsertUser<'_>,
+        waits_until: &mut Option<Instant>,
+    ) -> Result<ImportOutcome> {
+        let in_a_while = || Instant::now() + self.policy.deadline();
+        if waits_until.is_some_and(|until| until <= Instant::now()) {
+            return Ok(ImportOutcome::Failed(Error::Busy));
+        }
+        let until = waits_until.unwrap_or_else(in_a_while);
         let verdict = match create(&mut Lent(self.conn), DUPLICATES, row, until) {
             Ok(creation) => Verdict::Answer(creation),
             Err(error @ (Error::HostMustRollBack(_) | Error::Undetermined { .. })) => {
                 return Err(error);
             }
-            Err(error) => Verdict::Refused(error),
+            Err(error) => {
+                if matches!(error, Error::Busy) {
+                    waits_until.get_or_insert_with(in_a_while);
+                }
+                Verdict::Refused(error)
+            }
         };
         Ok(outcome_of(&row.claim(), verdict)
             .unwrap_or(ImportOutcome::Failed(Error::HiddenConflict)))

@@ -23,7 +23,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// with MariaDB's `autocommit` off every earlier read has begun one, which the host ends first.
     /// [`Error::Schema`] if a table of another program has one of our names, or the connection has
     /// no database; [`Error::Busy`] if others kept the database, or one of the tables, locked until
-    /// the deadline (on MariaDB, which counts in seconds, up to a second longer);
+    /// the deadline (on MariaDB, which counts in seconds, up to a second longer for each of them);
     /// [`Error::Database`].
     ///
     /// See [`Accounts::new`] for an example.

@@ -53,12 +53,16 @@ pub(super) fn write_alone_together<C: AccountConnection, T>(
     mut act: impl FnMut(&mut C) -> QueryResult<T>,
 ) -> Result<T> {
     repeat(conn, until, |conn| {
-        // A server may forget what the error was when it rolls back.
-        let told = conn.transaction(|conn| Ok(act(conn).map_err(|error| Failed::by(conn, error))?));
-        told.map_err(|failed| match failed {
-            Together::Act(failed) => failed,
-            Together::Ends(error) => Failed::by(conn, error),
-        })
+        let mut failed = None;
+        let done = conn.transaction(|conn| {
+            act(conn).map_err(|error| {
+                // A server may forget what the error was when it rolls back, and the rollback may
+                // fail too.
+                failed = Some(Failed::by(conn, error));
+                DieselError::RollbackTransaction
+            })
+        });
+        done.map_err(|error| failed.unwrap_or_else(|| Failed::by(conn, error)))
     })
 }
 
@@ -101,25 +105,6 @@ impl Failed {
     }
 }
 
-/// What failed of a transaction of ours.
-enum Together {
-    Act(Failed),
-    /// Its begin or its end.
-    Ends(DieselError),
-}
-
-impl From<Failed> for Together {
-    fn from(failed: Failed) -> Self {
-        Self::Act(failed)
-    }
-}
-
-impl From<DieselError> for Together {
-    fn from(error: DieselError) -> Self {
-        Self::Ends(error)
-    }
-}
-
 /// Does something that only reads. A reading that fails in a transaction leaves nothing to go on
 /// with: PostgreSQL refuses every further statement.
 pub(super) fn read<C: AccountConnection, T>(
@@ -137,16 +122,17 @@ pub(super) fn read_much<C: AccountConnection, T>(
     // A lost connection forgets how many were open.
     let in_transaction = transaction_depth(conn) != Ok(0);
     act(conn).map_err(|error| match error {
-        Error::Database(failure) if in_transaction => match failure.diesel_error() {
-            DieselError::DeserializationError(_) => Error::Database(failure),
-            _ => spoiled(conn, failure.into_diesel_error()),
-        },
+        Error::Database(failure) if in_transaction => spoiled(conn, failure.into_diesel_error()),
         error => error,
     })
 }
 
-/// What an error in a host's transaction that leaves nothing to go on with comes to.
+/// What a reading that fails in a host's transaction comes to: there is nothing to go on with, but
+/// where the answer came and could not be understood.
 pub(super) fn spoiled<C: AccountConnection>(conn: &mut C, error: DieselError) -> Error {
+    if matches!(error, DieselError::DeserializationError(_)) {
+        return Error::from(error);
+    }
     let trouble = Trouble::in_transaction(conn, &error);
     must_roll_back(conn, trouble, error)
 }
@@ -174,7 +160,9 @@ pub(super) fn in_savepoint_if_needed<C: AccountConnection, T>(
     conn: &mut C,
     act: impl FnOnce(&mut C) -> QueryResult<T>,
 ) -> QueryResult<T> {
-    match C::Backend::REFUSAL_SPOILS_TRANSACTION && transaction_depth(conn)? > 0 {
+    // Nothing is written where a transaction is known to be broken.
+    let in_transaction = transaction_depth(conn)? > 0;
+    match C::Backend::REFUSAL_SPOILS_TRANSACTION && in_transaction {
         true => conn.transaction(act),
         false => act(conn),
     }

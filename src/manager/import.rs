@@ -16,7 +16,7 @@ where
     /// of 500, each in one statement if nobody is in the way.
     ///
     /// `heard` is told the number of each account, from 0, and what it came to, in the order of the
-    /// accounts and as soon as it is committed.
+    /// accounts, as soon as its batch is done.
     ///
     /// It can be repeated and resumed: whatever an earlier run created is
     /// [`ImportOutcome::Existing`], and nothing that is there is changed.
@@ -26,8 +26,8 @@ where
     /// Trouble that is not one account's: [`Error::Pool`](crate::Error::Pool),
     /// [`Error::Database`](crate::Error::Database), [`Error::Hashing`](crate::Error::Hashing),
     /// [`Error::HashingBusy`](crate::Error::HashingBusy),
-    /// [`Error::Undetermined`](crate::Error::Undetermined). The batches before stay committed; run
-    /// it again.
+    /// [`Error::Undetermined`](crate::Error::Undetermined). The batches before stay committed, and of
+    /// the batch at hand some accounts may be, of which `heard` was not told: run it again.
     ///
     /// ```
     /// use diesel_accounts::{ForeignHashes, Hashing, ImportUser, Policy, UserManager};

@@ -69,10 +69,12 @@ mod sqlite_only {
     fn a_row_that_cannot_be_read_leaves_the_transaction_usable() {
         let db = TestDb::<SqliteConnection>::new();
         let id = db.create(alice()).id();
+        let again = db.users.prepare(alice()).unwrap();
         let mut conn = db.connect();
         conn.batch_execute("UPDATE account_users SET id = x'00'").unwrap();
         conn.transaction::<_, Error, _>(|conn| {
             assert_matches!(db.users.on(conn).user_by_username("alice"), Err(Error::Database(_)));
+            assert_matches!(db.users.on(conn).create_user(&again), Err(Error::Database(_)));
             diesel::sql_query("UPDATE account_users SET id = ?")
                 .bind::<diesel::sql_types::Binary, _>(id.as_bytes().to_vec())
                 .execute(conn)?;
@@ -81,6 +83,32 @@ mod sqlite_only {
         })
         .unwrap();
         assert!(db.users.user_by_id(id).unwrap().is_some());
+    }
+
+    /// And not that there is no transaction to roll back any more.
+    #[test]
+    fn where_sqlite_has_rolled_back_itself_the_error_tells_why() {
+        let why = |error: Error| {
+            let failure = assert_matches!(error, Error::Database(failure) => failure);
+            failure.diesel_error().to_string()
+        };
+        let db = TestDb::<SqliteConnection>::new();
+        let id = db.create(alice()).id();
+        db.connect()
+            .batch_execute(
+                "CREATE TRIGGER ends BEFORE UPDATE ON account_users \
+                 BEGIN SELECT RAISE(ROLLBACK, 'this is why'); END",
+            )
+            .unwrap();
+        let refused = db.users.on(&mut db.connect()).reserve_user(id);
+        assert_eq!(why(refused.unwrap_err()), "this is why");
+        assert!(db.users.user_by_id(id).unwrap().is_some());
+
+        let db = TestDb::<SqliteConnection>::empty();
+        let mut conn = db.connect();
+        conn.batch_execute("PRAGMA max_page_count = 3").unwrap();
+        let refused = db.users.on(&mut conn).migrate();
+        assert_eq!(why(refused.unwrap_err()), "database or disk is full");
     }
 
     /// With RETURNING, SQLite gives out a row before the commit fails.

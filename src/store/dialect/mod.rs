@@ -80,6 +80,11 @@ pub(crate) trait Dialect<C>: Backend {
     /// certainly as it was before the statement.
     fn unnamed_trouble_in_transaction(conn: &mut C, message: &str) -> Trouble;
 
+    /// Whether a statement that was refused has ended the transaction of the host's.
+    fn refusal_has_ended_transaction(_: &mut C) -> QueryResult<bool> {
+        Ok(false)
+    }
+
     /// Makes Diesel's rollback of a transaction, so many deep, succeed, also where the server has
     /// ended what is rolled back; an error if that cannot be.
     fn prepare_rollback(_: &mut C, _depth: u32) -> QueryResult<()> {
@@ -165,7 +170,16 @@ impl Trouble {
     where
         C: Connection<Backend: Dialect<C>>,
     {
-        Self::told_by(error, |message| C::Backend::unnamed_trouble_in_transaction(conn, message))
+        let trouble =
+            Self::told_by(error, |text| C::Backend::unnamed_trouble_in_transaction(conn, text));
+        match trouble {
+            Self::Conflict | Self::Refused
+                if C::Backend::refusal_has_ended_transaction(conn) != Ok(false) =>
+            {
+                Self::Unnamed
+            }
+            trouble => trouble,
+        }
     }
 
     fn told_by(error: &DieselError, unnamed: impl FnOnce(&str) -> Self) -> Self {

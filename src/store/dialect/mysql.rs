@@ -11,6 +11,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::{ColumnRow, Dialect, Engine, Trouble, host_triggers};
 use crate::error::{Error, Result, SchemaFailure};
+use crate::retry::Backoff;
 use crate::store::attempts::{AttemptKey, InsertAttempt};
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
 use crate::store::mark_lost;
@@ -121,16 +122,16 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
         if may_be_in_transaction(conn)? {
             return Err(Error::TransactionOpen);
         }
-        let patience: NumberRow =
-            sql_query("SELECT CAST(@@lock_wait_timeout AS SIGNED) AS number").get_result(conn)?;
-        let lock: NumberRow = sql_query(format!("SELECT GET_LOCK({LOCK_NAME}, ?) AS number"))
-            .bind::<BigInt, _>(remaining_seconds(until))
-            .get_result(conn)?;
-        match lock.number {
-            Some(1) => {}
-            // The name of the lock is NULL without a database.
-            None => return Err(Error::Schema(SchemaFailure::NoDatabase)),
-            Some(_) => return Err(Error::Busy),
+        let patience = number(conn, "@@lock_wait_timeout")?;
+        if number(conn, "DATABASE() IS NOT NULL")? != Some(1) {
+            return Err(Error::Schema(SchemaFailure::NoDatabase));
+        }
+        // Asked for and not waited for: a wait that `max_statement_time` stops is answered with NULL.
+        let mut backoff = Backoff::until(until);
+        while number(conn, &format!("GET_LOCK({LOCK_NAME}, 0)"))? != Some(1) {
+            if !backoff.pause() {
+                return Err(Error::Busy);
+            }
         }
         // With `autocommit` off our own statements are in a transaction too.
         let result = match run_pending(conn, until) {
@@ -138,8 +139,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
             Err(error) => conn.batch_execute("ROLLBACK").map_err(Error::from).and(Err(error)),
         };
         // A statement that was stopped is sent once more.
-        let restored =
-            set_patience(conn, patience.number).or_else(|_| set_patience(conn, patience.number));
+        let restored = set_patience(conn, patience).or_else(|_| set_patience(conn, patience));
         let released = release_lock(conn).or_else(|_| release_lock(conn));
         if restored.is_err() || released.is_err() {
             // Nobody else may meet what is left of it: the lock ends with the session.
@@ -287,14 +287,13 @@ impl<Q, C> RunQueryDsl<C> for InShareMode<Q> {}
 /// statement of a session with `autocommit` off. MySQL does not tell, and counts as if by the
 /// latter.
 fn may_be_in_transaction<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> QueryResult<bool> {
-    let asked = sql_query("SELECT CAST(@@in_transaction AS SIGNED) AS number").get_result(conn);
-    let row: NumberRow = match asked {
+    let answer = match number(conn, "@@in_transaction") {
         Err(DieselError::DatabaseError(DatabaseErrorKind::Unknown, _)) => {
-            sql_query("SELECT CAST(@@autocommit = 0 AS SIGNED) AS number").get_result(conn)?
+            number(conn, "@@autocommit = 0")?
         }
         answer => answer?,
     };
-    Ok(row.number != Some(0))
+    Ok(answer != Some(0))
 }
 
 /// The number of the error of the last statement; `None` if the server knows of no error.
@@ -305,10 +304,19 @@ fn may_be_in_transaction<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> Qu
 fn last_error_number<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> QueryResult<Option<i64>> {
     // Without an error the variable keeps its value, so it is emptied after each use.
     conn.batch_execute("GET DIAGNOSTICS CONDITION 1 @diesel_accounts_errno = MYSQL_ERRNO")?;
-    let row: NumberRow =
-        sql_query("SELECT CAST(@diesel_accounts_errno AS SIGNED) AS number").get_result(conn)?;
+    let last = number(conn, "@diesel_accounts_errno")?;
     conn.batch_execute("SET @diesel_accounts_errno = NULL")?;
-    Ok(row.number)
+    Ok(last)
+}
+
+/// What an expression comes to.
+fn number<C: LoadConnection<Backend = Mysql>>(
+    conn: &mut C,
+    expression: &str,
+) -> QueryResult<Option<i64>> {
+    sql_query(format!("SELECT CAST({expression} AS SIGNED) AS number"))
+        .get_result::<NumberRow>(conn)
+        .map(|row| row.number)
 }
 
 /// For how many seconds the session waits for a table that others use.
@@ -320,8 +328,8 @@ fn set_patience<C: LoadConnection<Backend = Mysql>>(
     conn.batch_execute(&format!("SET SESSION lock_wait_timeout = {seconds}"))
 }
 
-fn release_lock<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> QueryResult<NumberRow> {
-    sql_query(format!("SELECT RELEASE_LOCK({LOCK_NAME}) AS number")).get_result(conn)
+fn release_lock<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> QueryResult<()> {
+    number(conn, &format!("RELEASE_LOCK({LOCK_NAME})")).map(drop)
 }
 
 fn remaining_seconds(until: Instant) -> i64 {

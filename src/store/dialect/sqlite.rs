@@ -64,16 +64,18 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
         Trouble::Unnamed
     }
 
+    /// A trigger of the host's that says `OR ROLLBACK`, or writes to a table with a constraint that
+    /// does.
+    fn refusal_has_ended_transaction(conn: &mut C) -> QueryResult<bool> {
+        Ok(!transaction_is_open(conn)?)
+    }
+
     /// What SQLite has ended cannot be begun again: the host would commit, and not hear what it
     /// lost.
     fn prepare_rollback(conn: &mut C, _: u32) -> QueryResult<()> {
-        match conn.batch_execute("BEGIN") {
-            Ok(()) => {
-                conn.batch_execute("ROLLBACK")?;
-                Err(DieselError::BrokenTransactionManager)
-            }
-            // There is one already.
-            Err(_) => Ok(()),
+        match transaction_is_open(conn)? {
+            true => Ok(()),
+            false => Err(DieselError::BrokenTransactionManager),
         }
     }
 
@@ -82,7 +84,15 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
     fn migrate(conn: &mut C, until: Instant) -> Result<()> {
         let mut backoff = Backoff::until(until);
         loop {
-            match conn.transaction(|conn| run_pending(conn, until)) {
+            let mut failed = None;
+            let done = conn.transaction(|conn| {
+                run_pending(conn, until).map_err(|error| {
+                    failed = Some(error);
+                    DieselError::RollbackTransaction
+                })
+            });
+            // Where SQLite has rolled back itself, Diesel's rollback fails too.
+            match failed.map_or_else(|| done.map_err(Error::from), Err) {
                 Err(Error::Busy) => {}
                 // The commit.
                 Err(Error::Database(failure)) if is_contention(failure.diesel_error()) => {}
@@ -209,6 +219,14 @@ fn is_busy(message: &str) -> bool {
     ["database is locked", "database table is locked", "database schema is locked"]
         .iter()
         .any(|text| message.starts_with(text))
+}
+
+/// Whether SQLite still has the transaction that Diesel believes in: there is never a second one.
+fn transaction_is_open<C: LoadConnection<Backend = Sqlite>>(conn: &mut C) -> QueryResult<bool> {
+    match conn.batch_execute("BEGIN") {
+        Ok(()) => conn.batch_execute("ROLLBACK").map(|()| false),
+        Err(_) => Ok(true),
+    }
 }
 
 /// Whether a transaction was open that Diesel does not know of, begun in plain SQL.

@@ -35,6 +35,30 @@ fn whoever_has_to_wait_for_too_long_spoils_it_for_nobody_else<C: TestConnection>
     assert_eq!(db.count(), if C::ENGINE == Engine::Sqlite { 0 } else { 2 });
 }
 
+/// Two of whom the first waits for as long as it may, and all others together for as long again.
+#[cfg(feature = "sqlite")]
+#[test]
+fn whoever_comes_after_a_wait_in_vain_is_not_tried_for_ever() {
+    let db = TestDb::<diesel::SqliteConnection>::new();
+    let users = importing(&db);
+    let batch = prepared(&users, 0..200);
+    let _holder = holder_of_user1(&db, &users);
+    let mut conn = db.connect();
+    impatient(&mut conn);
+    let log = QueryLog::of(&mut conn);
+    let policy = policy_until(Duration::from_millis(100));
+    let outcomes = Accounts::new(&policy, &mut conn).import_users(&batch).unwrap();
+    for outcome in &outcomes {
+        assert_matches!(outcome, ImportOutcome::Failed(Error::Busy));
+    }
+    // Each is looked for, and in the statement for all; then the first are tried.
+    let sent = log.take();
+    let tries_of = |name: &str| sent.iter().filter(|sent| sent.contains(name)).count();
+    assert_eq!(tries_of("user199@"), 2);
+    assert!(tries_of("user0@") > 2);
+    assert!(tries_of("user1@") > 2);
+}
+
 /// The statement for all meets it, and then a statement for one.
 fn a_lock_that_is_let_go_in_time_costs_a_wait<C: TestConnection>(db: TestDb<C>) {
     let users = importing(&db);

@@ -1,5 +1,7 @@
 //! What only MariaDB and MySQL can do wrong.
 
+use std::time::Duration;
+
 use diesel::MysqlConnection;
 use diesel::connection::{InstrumentationEvent, SimpleConnection};
 use diesel::prelude::*;
@@ -100,4 +102,18 @@ fn a_connection_on_which_a_migration_could_not_clean_up_is_not_used_again() {
     drop(conn);
     users.migrate().unwrap();
     assert!(users.user_by_username("alice").unwrap().is_none());
+}
+
+/// MariaDB answers a wait for a named lock that is stopped with NULL, as if there were no database.
+#[test]
+fn a_migration_that_waits_for_another_is_busy_whatever_time_its_statements_have() {
+    let db = TestDb::<MysqlConnection>::empty();
+    let mut other = db.connect();
+    other.batch_execute("DO GET_LOCK(CONCAT('diesel-accounts ', MD5(DATABASE())), 0)").unwrap();
+    let mut conn = db.connect();
+    conn.batch_execute("SET SESSION max_statement_time = 0.1").unwrap();
+    let users = db.users_with(cheap_policy().deadline(Duration::from_millis(300)));
+    assert_matches!(users.on(&mut conn).migrate(), Err(Error::Busy));
+    drop(other);
+    db.users.migrate().unwrap();
 }
