@@ -10,7 +10,7 @@ mod sqlite_only {
     use diesel::connection::{InstrumentationEvent, SimpleConnection};
 
     use diesel::prelude::*;
-    use diesel_accounts::{Accounts, Error, NewUser};
+    use diesel_accounts::{Accounts, Engine, Error, NewUser, migrations};
 
     use crate::support::{
         LoadNumber, PASSWORD, TestConnection, TestDb, alice, assert_matches, cheap_policy,
@@ -105,10 +105,15 @@ mod sqlite_only {
         assert!(db.users.user_by_id(id).unwrap().is_some());
 
         let db = TestDb::<SqliteConnection>::empty();
-        let mut conn = db.connect();
-        conn.batch_execute("PRAGMA max_page_count = 3").unwrap();
-        let refused = db.users.on(&mut conn).migrate();
-        assert_eq!(why(refused.unwrap_err()), "database or disk is full");
+        let first = migrations(Engine::Sqlite)[0].sql();
+        db.connect()
+            .batch_execute(&format!(
+                "{first} CREATE TRIGGER ends BEFORE INSERT ON account_migrations \
+                 BEGIN SELECT RAISE(ROLLBACK, 'and this'); END"
+            ))
+            .unwrap();
+        let refused = db.users.on(&mut db.connect()).migrate();
+        assert_eq!(why(refused.unwrap_err()), "and this");
     }
 
     /// With RETURNING, SQLite gives out a row before the commit fails.
@@ -186,11 +191,38 @@ mod mysql_only {
 
 #[cfg(feature = "postgres")]
 mod postgres_only {
+    use std::thread;
+
     use diesel::PgConnection;
     use diesel::connection::SimpleConnection;
+    use diesel::prelude::*;
     use diesel_accounts::Error;
 
-    use crate::support::{QueryLog, TestDb, alice, assert_matches};
+    use crate::support::{LoadNumber, QueryLog, TestDb, alice, assert_matches, wait_until};
+
+    /// It says why, and only the next statement finds it gone: Diesel's rollback, whose error the
+    /// host would hear.
+    #[test]
+    fn a_session_that_is_ended_in_the_middle_of_a_look_up_means_to_roll_back() {
+        let db = TestDb::<PgConnection>::new();
+        let id = db.create(alice()).id();
+        let (mut holder, mut conn) = (db.connect(), db.connect());
+        holder.batch_execute("BEGIN; LOCK TABLE account_users").unwrap();
+        let session = conn.number("SELECT pg_backend_pid()::bigint AS number");
+        let answer = thread::scope(|scope| {
+            let look_up =
+                || conn.transaction::<_, Error, _>(|conn| db.users.on(conn).user_by_id(id));
+            let look_up = scope.spawn(look_up);
+            let waits = format!(
+                "SELECT COUNT(*) AS number FROM pg_locks WHERE NOT granted AND pid = {session}"
+            );
+            wait_until(|| holder.number(&waits) == 1);
+            let end = format!("SELECT pg_terminate_backend({session})::int::bigint AS number");
+            assert_eq!(holder.number(&end), 1);
+            look_up.join().unwrap()
+        });
+        assert_matches!(answer, Err(Error::HostMustRollBack(Some(_))));
+    }
 
     /// It may be a deadlock, or a time-out: of what Diesel has no name for, only an English text tells.
     #[test]

@@ -5,14 +5,13 @@ use std::time::Duration;
 use diesel::MysqlConnection;
 use diesel::connection::{InstrumentationEvent, SimpleConnection};
 use diesel::prelude::*;
+use diesel::r2d2::{ConnectionManager, Pool};
 use diesel_accounts::{
     Accounts, Engine, Error, SchemaFailure, SchemaProblem, UserManager, migrations,
 };
 
 use super::{assert_sound, has_table, ledger_entries, problems, versions};
-use crate::support::{
-    LoadNumber, TestDb, alice, assert_matches, cheap_policy, pool_of, server_url,
-};
+use crate::support::{LoadNumber, TestDb, alice, assert_matches, cheap_policy, server_url};
 
 #[test]
 fn a_migration_that_was_cut_short_is_completed() {
@@ -88,7 +87,11 @@ fn assert_session(statement: &str, problem: SchemaProblem, subject: &str) {
 #[test]
 fn a_connection_on_which_a_migration_could_not_clean_up_is_not_used_again() {
     let db = TestDb::<MysqlConnection>::empty();
-    let pool = pool_of::<MysqlConnection>(&db.url, 1);
+    let pool = Pool::builder()
+        .max_size(1)
+        .test_on_check_out(false)
+        .build(ConnectionManager::<MysqlConnection>::new(&db.url))
+        .unwrap();
     let users = UserManager::with_policy(pool.clone(), db.users.policy().clone());
     let mut conn = pool.get().unwrap();
     let id = conn.number("SELECT CAST(CONNECTION_ID() AS SIGNED) AS number");
