@@ -200,8 +200,8 @@ mod postgres_only {
 
     use crate::support::{LoadNumber, QueryLog, TestDb, alice, assert_matches, wait_until};
 
-    /// It says why, and only the next statement finds it gone: Diesel's rollback, whose error the
-    /// host would hear.
+    /// It says why, and it may be the next statement that finds it gone: Diesel's rollback, whose
+    /// error the host would hear.
     #[test]
     fn a_session_that_is_ended_in_the_middle_of_a_look_up_means_to_roll_back() {
         let db = TestDb::<PgConnection>::new();
