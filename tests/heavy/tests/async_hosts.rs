@@ -67,6 +67,7 @@ on_each_server!(
     a_connection_lost_before_the_creation_leaves_no_false_answer,
     a_connection_lost_while_inserting_is_undetermined_and_settled_by_asking_again,
     a_connection_lost_in_the_transaction_of_the_host_must_be_rolled_back,
+    a_session_that_ends_in_the_middle_of_a_look_up_tells_the_host_to_roll_back,
 );
 
 #[test]
@@ -316,6 +317,26 @@ fn a_connection_lost_in_the_transaction_of_the_host_must_be_rolled_back<C: Serve
     assert_matches!(transaction, Err(Error::Database(_)));
     assert_matches!(answer, Some(Err(Error::HostMustRollBack(Some(_)))));
     assert_eq!((db.count("account_users"), db.count("profiles")), (0, 0));
+}
+
+/// The driver says only why the session was ended, and not that it is gone. What Diesel says of a
+/// rollback that fails must not take the place of our error.
+fn a_session_that_ends_in_the_middle_of_a_look_up_tells_the_host_to_roll_back<C: Server>(
+    db: TestDb<C>,
+) {
+    let mut conn = db.connect();
+    let session = conn.session();
+    db.while_nobody_can_read("account_users", || {
+        thread::scope(|scope| {
+            let transaction = scope.spawn(|| {
+                conn.transaction(|conn| Accounts::new(&db.policy, conn).user_by_username("alice"))
+            });
+            db.wait_until_waiting_for_a_table(session, || transaction.is_finished());
+            db.end_session(session);
+            let answer = transaction.join().unwrap();
+            assert_matches!(answer, Err(Error::HostMustRollBack(Some(_))));
+        });
+    });
 }
 
 fn assert_undetermined(creation: &Result<Creation, Error>, prepared: &PreparedUser) {

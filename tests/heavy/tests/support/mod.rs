@@ -69,6 +69,12 @@ pub(crate) trait Server: HostConnection {
 
     /// The query that counts the sessions of this number that execute an insertion.
     fn count_inserting(session: i64) -> String;
+
+    /// The query that counts the sessions of this number that wait for a table.
+    fn count_waiting_for_a_table(session: i64) -> String;
+
+    /// The statements that keep everybody else from reading a table, until the session ends.
+    fn lock_table(table: &str) -> String;
 }
 
 /// A database with our schema in it, and a table of the host's.
@@ -139,11 +145,27 @@ impl<C: Server> TestDb<C> {
 
     /// Returns when a session executes an insertion; what does it must not be over before.
     pub(crate) fn wait_until_inserting(&self, session: i64, is_over: impl Fn() -> bool) {
+        self.wait_until_any(&C::count_inserting(session), is_over);
+    }
+
+    /// Returns when a session waits for a table; what does it must not be over before.
+    pub(crate) fn wait_until_waiting_for_a_table(&self, session: i64, is_over: impl Fn() -> bool) {
+        self.wait_until_any(&C::count_waiting_for_a_table(session), is_over);
+    }
+
+    fn wait_until_any(&self, count: &str, is_over: impl Fn() -> bool) {
         let mut conn = self.plain();
-        while conn.number(&C::count_inserting(session)) == 0 {
-            assert!(!is_over(), "the insertion did not wait");
+        while conn.number(count) == 0 {
+            assert!(!is_over(), "it did not wait");
             thread::yield_now();
         }
+    }
+
+    /// Does something while nobody else can read a table.
+    pub(crate) fn while_nobody_can_read(&self, table: &str, act: impl FnOnce()) {
+        let mut conn = self.plain();
+        conn.batch_execute(&C::lock_table(table)).unwrap();
+        act();
     }
 }
 
@@ -184,6 +206,14 @@ impl Server for MysqlHost {
     fn count_inserting(session: i64) -> String {
         format!("{} AND info LIKE 'INSERT INTO%'", Self::count_sessions(session))
     }
+
+    fn count_waiting_for_a_table(session: i64) -> String {
+        format!("{} AND state LIKE 'Waiting for table%'", Self::count_sessions(session))
+    }
+
+    fn lock_table(table: &str) -> String {
+        format!("LOCK TABLES {table} WRITE")
+    }
 }
 
 impl HostConnection for PostgresHost {
@@ -213,6 +243,14 @@ impl Server for PostgresHost {
 
     fn count_inserting(session: i64) -> String {
         format!("{} AND wait_event_type = 'Lock'", Self::count_sessions(session))
+    }
+
+    fn count_waiting_for_a_table(session: i64) -> String {
+        Self::count_inserting(session)
+    }
+
+    fn lock_table(table: &str) -> String {
+        format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
     }
 }
 
