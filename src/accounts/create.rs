@@ -6,6 +6,8 @@
 
 use std::time::Instant;
 
+use diesel::result::QueryResult;
+
 use self::tries::{Attempt, try_until};
 use super::Accounts;
 use super::transaction::{in_savepoint_if_needed, must_roll_back, spoiled, transaction_depth};
@@ -116,11 +118,18 @@ fn create_in_transaction<C: AccountConnection>(
     match inserted {
         Ok(1..) => return Ok(Creation::Created(wanted.user())),
         Ok(0) => {}
-        Err(error) => match Trouble::in_transaction(conn, &error) {
-            Trouble::Conflict => {}
-            Trouble::Refused => return Err(Error::NotCreated(DatabaseFailure::new(error))),
-            trouble => return Err(must_roll_back(conn, trouble, error)),
-        },
+        Err(error) => {
+            let trouble = Trouble::in_transaction(conn, &error);
+            if !matches!(trouble, Trouble::Conflict | Trouble::Refused) {
+                return Err(must_roll_back(conn, trouble, error));
+            }
+            if has_stayed(conn, wanted).map_err(|error| spoiled(conn, error))? {
+                return Ok(Creation::Created(wanted.user()));
+            }
+            if trouble == Trouble::Refused {
+                return Err(Error::NotCreated(DatabaseFailure::new(error)));
+            }
+        }
     }
     let rows = C::Backend::holders_in_transaction(conn, &wanted.claim());
     let rows = rows.map_err(|error| spoiled(conn, error))?;
@@ -142,10 +151,14 @@ fn attempt<C: AccountConnection>(
         Ok(1..) => return Attempt::Own(Creation::Created(wanted.user())),
         Ok(0) => {}
         Err(error) => match Trouble::on(conn, &error) {
-            Trouble::Conflict => {}
+            trouble @ (Trouble::Conflict | Trouble::Refused) => match has_stayed(conn, wanted) {
+                Ok(true) => return Attempt::Own(Creation::Created(wanted.user())),
+                Ok(false) if trouble == Trouble::Refused => return Attempt::Refused(error),
+                Ok(false) => {}
+                Err(unread) => return Attempt::Unread(unread),
+            },
             Trouble::Contention => return Attempt::Contention,
             Trouble::Lost => return Attempt::LostInserting(error),
-            Trouble::Refused => return Attempt::Refused(error),
             Trouble::Stopped => return Attempt::Stopped,
             Trouble::Unnamed => return Attempt::Unnamed(error),
         },
@@ -172,4 +185,13 @@ fn attempt<C: AccountConnection>(
             _ => Attempt::Unread(error),
         },
     }
+}
+
+/// Whether the account of this call is there although the database refused it.
+fn has_stayed<C: AccountConnection>(conn: &mut C, wanted: &InsertUser<'_>) -> QueryResult<bool> {
+    if !C::Backend::refused_may_stay(conn)? {
+        return Ok(false);
+    }
+    let rows = C::Backend::holders(conn, &wanted.claim())?;
+    Ok(rows.iter().any(|row| (row.user.id, row.user.created_at) == (wanted.id, wanted.created_at)))
 }

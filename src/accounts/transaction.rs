@@ -11,6 +11,9 @@ use crate::retry::{Backoff, MOST_TRIES};
 use crate::store::dialect::{Dialect, Trouble};
 use crate::store::{AccountConnection, mark_lost};
 
+#[cfg(test)]
+mod tests;
+
 /// How many transactions and savepoints are open.
 pub(super) fn transaction_depth<C: Connection>(conn: &mut C) -> QueryResult<u32> {
     let status = C::TransactionManager::transaction_manager_status_mut(conn);
@@ -28,7 +31,11 @@ pub(super) fn write<C: AccountConnection, T>(
         Ok(0) => write_alone(conn, until, act),
         Ok(_) => in_savepoint_if_needed(conn, act).map_err(|error| {
             match Trouble::in_transaction(conn, &error) {
-                Trouble::Conflict | Trouble::Refused => Error::from(error),
+                Trouble::Conflict | Trouble::Refused
+                    if C::Backend::refused_may_stay(conn) == Ok(false) =>
+                {
+                    Error::from(error)
+                }
                 trouble => must_roll_back(conn, trouble, error),
             }
         }),

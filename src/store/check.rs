@@ -139,6 +139,9 @@ pub enum SchemaProblem {
     NotTransactional,
     /// Texts are stored in another encoding than UTF-8.
     NotUnicode,
+    /// Sessions read what is not committed, and may tell of accounts that never are (MariaDB and
+    /// MySQL).
+    ReadUncommitted,
     /// Row-level security may hide accounts. A warning.
     RowSecurity,
     /// The schema is newer than this version of the crate, and compatible. A warning.
@@ -174,6 +177,7 @@ impl fmt::Display for SchemaProblem {
             Self::NotStrict => "is not strict, so that long values are cut",
             Self::NotTransactional => "is in an engine without transactions",
             Self::NotUnicode => "is not UTF-8",
+            Self::ReadUncommitted => "lets sessions read what may never be committed",
             Self::RowSecurity => "has row-level security, which can hide accounts",
             Self::SchemaNewer => "is newer than this version of the library",
             Self::SchemaOlder => "is older than this version of the library",

@@ -335,6 +335,7 @@ impl TestConnection for MysqlConnection {
         ("READ COMMITTED", "SET innodb_snapshot_isolation = OFF"),
         ("REPEATABLE READ", "SET innodb_snapshot_isolation = OFF"),
         ("SERIALIZABLE", "SET innodb_snapshot_isolation = OFF"),
+        ("READ UNCOMMITTED", "SET innodb_snapshot_isolation = OFF"),
         ("READ COMMITTED", "SET innodb_snapshot_isolation = ON"),
         ("REPEATABLE READ", "SET innodb_snapshot_isolation = ON"),
         ("SERIALIZABLE", "SET innodb_snapshot_isolation = ON"),

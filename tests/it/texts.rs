@@ -354,7 +354,8 @@ fn each_problem_of_a_schema_is_told_in_words_of_its_own() {
         AutocommitOff, ColumnRequired, ColumnTooShort, ExtraUniqueIndex, ForeignTable, HostTrigger,
         IndexDeferrable, IndexNotBtree, IndexNotUnique, IndexNullsEqual, IndexPartial,
         MissingColumn, MissingIndex, MissingTable, MixedKeyVersions, NotStrict, NotTransactional,
-        NotUnicode, RowSecurity, SchemaNewer, SchemaOlder, SchemaTooNew, WrongCollation, WrongType,
+        NotUnicode, ReadUncommitted, RowSecurity, SchemaNewer, SchemaOlder, SchemaTooNew,
+        WrongCollation, WrongType,
     };
     let told = [
         (AutocommitOff, "is off, so that writes are not committed"),
@@ -375,6 +376,7 @@ fn each_problem_of_a_schema_is_told_in_words_of_its_own() {
         (NotStrict, "is not strict, so that long values are cut"),
         (NotTransactional, "is in an engine without transactions"),
         (NotUnicode, "is not UTF-8"),
+        (ReadUncommitted, "lets sessions read what may never be committed"),
         (RowSecurity, "has row-level security, which can hide accounts"),
         (SchemaNewer, "is newer than this version of the library"),
         (SchemaOlder, "is older than this version of the library"),

@@ -116,6 +116,87 @@ mod sqlite_only {
         assert_eq!(why(refused.unwrap_err()), "and this");
     }
 
+    /// `FAIL` stops a statement, and keeps what it did before.
+    #[test]
+    fn a_row_that_a_trigger_refuses_and_keeps_is_created() {
+        for in_transaction in [false, true] {
+            for trigger in FAILING_TRIGGERS {
+                let db = TestDb::<SqliteConnection>::new();
+                let mut conn = db.connect();
+                add_trigger(&mut conn, "INSERT", trigger);
+                let alice = db.users.prepare(alice()).unwrap();
+                let created = match in_transaction {
+                    false => db.users.create_prepared_user(&alice),
+                    true => conn.transaction(|conn| db.users.on(conn).create_user(&alice)),
+                };
+                match created {
+                    Ok(creation) => {
+                        assert!(creation.is_created(), "{trigger}: {creation:?}");
+                        assert_eq!(db.count(), 1);
+                    }
+                    // Its error is none of a constraint.
+                    Err(Error::HostMustRollBack(Some(_))) => {
+                        assert!(in_transaction && trigger.contains("RAISE"), "{trigger}");
+                        assert_eq!(db.count(), 0);
+                    }
+                    Err(other) => panic!("{trigger}: {other:?}"),
+                }
+            }
+        }
+    }
+
+    /// What is undone is not created, whoever has a trigger.
+    #[test]
+    fn a_row_that_a_trigger_refuses_is_not_created() {
+        for in_transaction in [false, true] {
+            let db = TestDb::<SqliteConnection>::new();
+            let mut conn = db.connect();
+            add_trigger(&mut conn, "INSERT", "INSERT INTO audit VALUES (NULL, 1, 1)");
+            let alice = db.users.prepare(alice()).unwrap();
+            let refused = match in_transaction {
+                false => db.users.create_prepared_user(&alice),
+                true => conn.transaction(|conn| {
+                    let refused = db.users.on(conn).create_user(&alice);
+                    assert_matches!(refused, Err(Error::NotCreated(_)));
+                    conn.batch_execute("INSERT INTO audit VALUES (1, 1, 1)")?;
+                    refused
+                }),
+            };
+            assert_matches!(refused, Err(Error::NotCreated(_)));
+            assert_eq!(db.count(), 0);
+        }
+    }
+
+    #[test]
+    fn a_change_that_a_trigger_refuses_and_keeps_means_to_roll_back() {
+        for trigger in FAILING_TRIGGERS {
+            let db = TestDb::<SqliteConnection>::new();
+            let id = db.create(alice()).id();
+            let mut conn = db.connect();
+            add_trigger(&mut conn, "UPDATE", trigger);
+            let disabled = conn.transaction(|conn| db.users.on(conn).disable_user(id));
+            assert_matches!(disabled, Err(Error::HostMustRollBack(Some(_))));
+            assert!(db.users.user_by_id(id).unwrap().unwrap().is_active(), "{trigger}");
+        }
+    }
+
+    const FAILING_TRIGGERS: [&str; 3] = [
+        "SELECT RAISE(FAIL, 'no')",
+        "INSERT INTO audit VALUES (1, NULL, 2)",
+        "INSERT INTO audit VALUES (1, 2, 7)",
+    ];
+
+    /// To accounts, and a table with some constraints in which there is something.
+    fn add_trigger(conn: &mut SqliteConnection, event: &str, body: &str) {
+        conn.batch_execute(&format!(
+            "CREATE TABLE audit (strict NOT NULL, kept NOT NULL ON CONFLICT FAIL, \
+                                 sole UNIQUE ON CONFLICT FAIL); \
+             INSERT INTO audit VALUES (0, 0, 7); \
+             CREATE TRIGGER audits AFTER {event} ON account_users BEGIN {body}; END"
+        ))
+        .unwrap();
+    }
+
     /// With RETURNING, SQLite gives out a row before the commit fails.
     #[test]
     fn a_commit_that_an_open_reader_prevents_is_not_created() {
@@ -242,14 +323,16 @@ mod postgres_only {
             .unwrap();
         let mut conn = db.connect();
         let log = QueryLog::of(&mut conn);
+        let updates =
+            |sent: &[String]| sent.iter().filter(|sent| sent.starts_with("UPDATE")).count();
         assert_matches!(db.users.on(&mut conn).disable_user(id), Err(Error::Database(_)));
-        assert_eq!(log.take().len(), 3);
+        assert_eq!(updates(&log.take()), 3);
         db.users.on(&mut conn).disable_user(id).unwrap();
         assert_eq!(log.take().len(), 1);
         // The third time it is done, wholly.
         db.users.on(&mut conn).set_unusable_password(id).unwrap();
         let sent = log.take();
-        assert_eq!(sent.iter().filter(|query| query.starts_with("UPDATE")).count(), 3, "{sent:#?}");
+        assert_eq!(updates(&sent), 3, "{sent:#?}");
         let user = db.users.user_by_id(id).unwrap().unwrap();
         assert!(!user.is_active());
         assert_eq!(user.session_generation(), 2);

@@ -85,6 +85,11 @@ pub(crate) trait Dialect<C>: Backend {
         Ok(false)
     }
 
+    /// Whether what a refused statement wrote can be there all the same.
+    fn refused_may_stay(_: &mut C) -> QueryResult<bool> {
+        Ok(false)
+    }
+
     /// Makes Diesel's rollback of a transaction, so many deep, succeed, also where the server has
     /// ended what is rolled back; an error if that cannot be.
     fn prepare_rollback(_: &mut C, _depth: u32) -> QueryResult<()> {

@@ -128,7 +128,17 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
         }
         // Asked for and not waited for: a wait that `max_statement_time` stops is answered with NULL.
         let mut backoff = Backoff::until(until);
-        while number(conn, &format!("GET_LOCK({LOCK_NAME}, 0)"))? != Some(1) {
+        loop {
+            match number(conn, &format!("GET_LOCK({LOCK_NAME}, 0)")) {
+                Ok(Some(1)) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    let is_stopped = Trouble::on(conn, &error) == Trouble::Stopped;
+                    // It may have the lock, which ends with the session.
+                    mark_lost(conn);
+                    return Err(if is_stopped { Error::Busy } else { Error::from(error) });
+                }
+            }
             if !backoff.pause() {
                 return Err(Error::Busy);
             }
@@ -234,6 +244,9 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
         if server.engine.is_some_and(|engine| engine != "InnoDB") {
             findings.push(Finding::new(SchemaProblem::NotTransactional, "account_users"));
         }
+        if isolation(conn)? == "READ-UNCOMMITTED" {
+            findings.push(Finding::new(SchemaProblem::ReadUncommitted, "transaction_isolation"));
+        }
         let triggers = sql_query(
             "SELECT trigger_name AS name FROM information_schema.triggers \
              WHERE event_object_schema = DATABASE() AND event_object_table = 'account_users' \
@@ -296,6 +309,16 @@ fn may_be_in_transaction<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> Qu
     Ok(answer != Some(0))
 }
 
+/// The isolation level of the session. Its variable has one name on MySQL and another on MariaDB
+/// before 11.1.
+fn isolation<C: LoadConnection<Backend = Mysql>>(conn: &mut C) -> QueryResult<String> {
+    sql_query(
+        "SHOW SESSION VARIABLES WHERE Variable_name IN ('tx_isolation', 'transaction_isolation')",
+    )
+    .get_result::<VariableRow>(conn)
+    .map(|row| row.value)
+}
+
 /// The number of the error of the last statement; `None` if the server knows of no error.
 ///
 /// The first condition: behind it MariaDB notes where in a trigger of the host's the error arose,
@@ -349,6 +372,12 @@ struct IndexRow {
     btree: i64,
     #[diesel(sql_type = BigInt)]
     whole: i64,
+}
+
+#[derive(QueryableByName)]
+struct VariableRow {
+    #[diesel(sql_type = Text, column_name = "Value")]
+    value: String,
 }
 
 #[derive(QueryableByName)]

@@ -49,26 +49,21 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
 
     /// Diesel hides the SQLSTATE, and the text is in the server's language. So the texts are a hint
     /// only, and all answers are true: the server spoke, so nothing was inserted. `Contention` is
-    /// repeated until the deadline, `Unnamed` a few times; on a session that has ended the next try
-    /// finds that out.
-    fn unnamed_trouble(_: &mut C, message: &str) -> Trouble {
+    /// repeated until the deadline, `Unnamed` a few times.
+    fn unnamed_trouble(conn: &mut C, message: &str) -> Trouble {
         match message {
             "deadlock detected" | "canceling statement due to lock timeout" => Trouble::Contention,
             "canceling statement due to statement timeout"
             | "canceling statement due to user request" => Trouble::Stopped,
             // What an asynchronous driver makes of a session that was ended.
             "terminating connection due to administrator command" => Trouble::Lost,
-            _ => Trouble::Unnamed,
+            _ => unnamed_unless_lost(conn),
         }
     }
 
-    /// The savepoint is rolled back, but the locks of a deadlock may still be held. A session that
-    /// was ended says why, and only the next statement finds it gone.
+    /// The savepoint is rolled back, but the locks of a deadlock may still be held.
     fn unnamed_trouble_in_transaction(conn: &mut C, _: &str) -> Trouble {
-        match conn.batch_execute("SELECT 1") {
-            Err(error) if Trouble::by_kind(&error) == Trouble::Lost => Trouble::Lost,
-            _ => Trouble::Unnamed,
-        }
+        unnamed_unless_lost(conn)
     }
 
     fn migrate(conn: &mut C, until: Instant) -> Result<()> {
@@ -196,6 +191,15 @@ impl<C: LoadConnection<Backend = Self>> MigrationSteps<C> for Pg {
 
     fn limit_waits(conn: &mut C, until: Instant) -> QueryResult<()> {
         conn.batch_execute(&format!("SET LOCAL lock_timeout = {}", remaining_millis(until)))
+    }
+}
+
+/// Of a session that was ended an asynchronous driver hears why, and only the next statement finds
+/// it gone. (Diesel's own connection knows at once.)
+fn unnamed_unless_lost<C: LoadConnection<Backend = Pg>>(conn: &mut C) -> Trouble {
+    match conn.batch_execute("SELECT 1") {
+        Err(error) if Trouble::by_kind(&error) == Trouble::Lost => Trouble::Lost,
+        _ => Trouble::Unnamed,
     }
 }
 

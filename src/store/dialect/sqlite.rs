@@ -9,7 +9,7 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Binary, Text};
 use diesel::sqlite::{Sqlite, SqliteValue};
 
-use super::{Dialect, Engine, Trouble, host_triggers};
+use super::{Dialect, Engine, NameRow, Trouble, host_triggers};
 use crate::error::{Error, Result};
 use crate::retry::Backoff;
 use crate::store::attempts::{AttemptKey, InsertAttempt};
@@ -24,7 +24,8 @@ use crate::user::{RealmId, UserId};
 impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
     const ENGINE: Engine = Engine::Sqlite;
 
-    /// A statement that fails is undone by itself.
+    /// A statement that fails is undone by itself, unless a trigger of the host's wishes otherwise:
+    /// see `refused_may_stay`.
     const REFUSAL_SPOILS_TRANSACTION: bool = false;
 
     /// `ON CONFLICT DO NOTHING`, not `OR IGNORE`, which swallows other violations too. Executed and
@@ -68,6 +69,12 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
     /// does.
     fn refusal_has_ended_transaction(conn: &mut C) -> QueryResult<bool> {
         Ok(!transaction_is_open(conn)?)
+    }
+
+    /// A trigger of the host's that says `RAISE(FAIL)`, or writes to a table with a constraint that
+    /// says `ON CONFLICT FAIL`, stops the statement and keeps what it did before.
+    fn refused_may_stay(conn: &mut C) -> QueryResult<bool> {
+        Ok(!triggers(conn)?.is_empty())
     }
 
     /// What SQLite has ended cannot be begun again: the host would commit, and not hear what it
@@ -174,15 +181,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
             "UTF-8" => Vec::new(),
             _ => vec![Finding::new(SchemaProblem::NotUnicode, "encoding")],
         };
-        let triggers = sql_query(
-            "SELECT name FROM main.sqlite_master \
-             WHERE type = 'trigger' AND tbl_name = 'account_users' COLLATE NOCASE \
-             UNION ALL \
-             SELECT name FROM sqlite_temp_master \
-             WHERE type = 'trigger' AND tbl_name = 'account_users' COLLATE NOCASE \
-             ORDER BY name",
-        );
-        findings.extend(host_triggers(triggers.load(conn)?));
+        findings.extend(host_triggers(triggers(conn)?));
         Ok(findings)
     }
 }
@@ -212,6 +211,19 @@ fn is_bytewise<C: LoadConnection<Backend = Sqlite>>(
     ))
     .get_result::<NumberRow>(conn)
     .map(|row| row.number == 0)
+}
+
+/// The triggers of the host's on accounts.
+fn triggers<C: LoadConnection<Backend = Sqlite>>(conn: &mut C) -> QueryResult<Vec<NameRow>> {
+    sql_query(
+        "SELECT name FROM main.sqlite_master \
+         WHERE type = 'trigger' AND tbl_name = 'account_users' COLLATE NOCASE \
+         UNION ALL \
+         SELECT name FROM sqlite_temp_master \
+         WHERE type = 'trigger' AND tbl_name = 'account_users' COLLATE NOCASE \
+         ORDER BY name",
+    )
+    .load(conn)
 }
 
 /// SQLITE_BUSY and SQLITE_LOCKED, with all their extended codes.

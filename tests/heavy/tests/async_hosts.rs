@@ -3,14 +3,20 @@
 use std::thread;
 use std::time::Duration;
 
+use diesel::Connection;
 use diesel::result::Error as DieselError;
-use diesel_accounts::{Accounts, Creation, Duplicates, Error, Matched, PreparedUser, TakenReason};
+use diesel_accounts::{
+    Accounts, Creation, Duplicates, Engine, Error, Matched, PreparedUser, TakenReason,
+};
+use diesel_accounts_proof::proxy::{Fault, Place, Proxy};
 use diesel_async::AsyncConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 
 mod support;
 
-use self::support::{HostConnection, Server, TestDb, assert_matches, cheap_policy, id_of};
+use self::support::{
+    HostConnection, PostgresHost, Server, TestDb, assert_matches, cheap_policy, id_of,
+};
 
 /// Runs each test, a function of `TestDb<C>`, on the asynchronous connection of each engine.
 macro_rules! on_each_host {
@@ -337,6 +343,27 @@ fn a_session_that_ends_in_the_middle_of_a_look_up_tells_the_host_to_roll_back<C:
             assert_matches!(answer, Err(Error::HostMustRollBack(Some(_))));
         });
     });
+}
+
+/// A pooler says in words of its own that it has lost its server, which has committed.
+#[test]
+fn a_session_that_a_pooler_ends_is_undetermined_although_the_time_is_over() {
+    let db = TestDb::<PostgresHost>::new();
+    let proxy = Proxy::in_front_of(Engine::Postgres, &db.url);
+    // Parameters of libpq's; the wrapper's runtime has no timers.
+    let url = proxy.url(&db.url).replace("gssencmode=disable&", "");
+    let url = url.replace("&connect_timeout=10", "");
+    let mut conn = <PostgresHost as Connection>::establish(&url).unwrap();
+    let policy = cheap_policy().deadline(Duration::from_micros(1)).build().unwrap();
+    let mut accounts = Accounts::new(&policy, &mut conn);
+    // The first has its statement prepared, and the second tells how many messages there are.
+    assert!(accounts.create_user(&db.prepare("alice")).unwrap().is_created());
+    proxy.set_fault(Fault::None);
+    assert!(accounts.create_user(&db.prepare("bob")).unwrap().is_created());
+    proxy.set_fault(Fault::Cut { at: proxy.messages(), place: Place::AfterInWords });
+    let carol = db.prepare("carol");
+    assert_undetermined(&accounts.create_user(&carol), &carol);
+    assert_eq!((proxy.strikes(), db.count("account_users")), (1, 3));
 }
 
 fn assert_undetermined(creation: &Result<Creation, Error>, prepared: &PreparedUser) {

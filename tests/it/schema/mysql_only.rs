@@ -72,6 +72,12 @@ fn a_session_that_does_not_commit_is_found() {
     assert_session(off, SchemaProblem::AutocommitOff, "autocommit");
 }
 
+#[test]
+fn a_session_that_reads_what_is_not_committed_is_found() {
+    let level = "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED";
+    assert_session(level, SchemaProblem::ReadUncommitted, "transaction_isolation");
+}
+
 fn assert_session(statement: &str, problem: SchemaProblem, subject: &str) {
     let db = TestDb::<MysqlConnection>::new();
     let mut conn = db.connect();

@@ -239,6 +239,7 @@ impl ProofConnection for MysqlConnection {
         ("READ COMMITTED", "SET innodb_snapshot_isolation = OFF"),
         ("REPEATABLE READ", "SET innodb_snapshot_isolation = OFF"),
         ("SERIALIZABLE", "SET innodb_snapshot_isolation = OFF"),
+        ("READ UNCOMMITTED", "SET innodb_snapshot_isolation = OFF"),
         ("READ COMMITTED", "SET innodb_snapshot_isolation = ON"),
         ("REPEATABLE READ", "SET innodb_snapshot_isolation = ON"),
         ("SERIALIZABLE", "SET innodb_snapshot_isolation = ON"),

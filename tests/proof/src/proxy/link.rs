@@ -127,7 +127,7 @@ impl Link {
             Place::Middle => {
                 let _ = (&self.server).write_all(&bytes[..bytes.len() / 2]);
             }
-            Place::After | Place::AfterUnheard => {
+            Place::After | Place::AfterUnheard | Place::AfterInWords => {
                 self.answers().are_withheld = true;
                 let _ = (&self.server).write_all(bytes);
                 if place == Place::AfterUnheard {
@@ -140,6 +140,9 @@ impl Link {
                 // It reads no end before it has done everything it was sent.
                 let _ = self.server.shutdown(Shutdown::Write);
                 self.wait_until(|answers| answers.have_ended);
+                if place == Place::AfterInWords {
+                    let _ = (&self.client).write_all(&server_has_crashed());
+                }
             }
         }
         self.end();
@@ -177,6 +180,13 @@ fn hand_on(mut to: impl Write, bytes: &[u8], passage: Passage) -> std::io::Resul
             to.write_all(byte)
         }),
     }
+}
+
+/// What PgBouncer says of a server that is gone, as an `ErrorResponse`.
+fn server_has_crashed() -> Vec<u8> {
+    let fields = b"SFATAL\0VFATAL\0C08P01\0Mserver conn crashed?\0\0";
+    let length = u32::try_from(4 + fields.len()).unwrap();
+    [b"E", &length.to_be_bytes()[..], fields].concat()
 }
 
 const CHUNK: usize = 64 * 1024;

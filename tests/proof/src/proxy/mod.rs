@@ -91,6 +91,9 @@ pub enum Place {
     /// The same, but the client's side ends at once: what the server does is done later, and may
     /// meet what the client does next.
     AfterUnheard,
+    /// After the message, as a pooler ends a session whose server has gone: the server does what it
+    /// is asked for, and the client hears an error of PostgreSQL's protocol in place of the answer.
+    AfterInWords,
 }
 
 impl Place {
