@@ -167,6 +167,19 @@ mod sqlite_only {
         }
     }
 
+    /// Nobody can be found who is in the way.
+    #[test]
+    fn a_duplicate_of_a_row_of_the_hosts_is_a_hidden_conflict() {
+        let db = TestDb::<SqliteConnection>::new();
+        let mut conn = db.connect();
+        add_trigger(&mut conn, "INSERT", "INSERT INTO audit VALUES (1, 1, 1)");
+        conn.batch_execute("CREATE UNIQUE INDEX one ON audit (strict)").unwrap();
+        db.create(alice());
+        let bob = NewUser::new("bob", "bob@example.org", PASSWORD);
+        assert_matches!(db.users.create_user(bob), Err(Error::HiddenConflict));
+        assert_eq!(db.count(), 1);
+    }
+
     #[test]
     fn a_change_that_a_trigger_refuses_and_keeps_means_to_roll_back() {
         for trigger in FAILING_TRIGGERS {
