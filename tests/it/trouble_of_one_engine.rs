@@ -239,12 +239,46 @@ mod mysql_only {
     use diesel::MysqlConnection;
     use diesel::connection::SimpleConnection;
 
+    use std::sync::mpsc::channel;
+    use std::thread;
     use std::time::Duration;
 
     use diesel::prelude::*;
-    use diesel_accounts::{Accounts, Error};
+    use diesel_accounts::{Accounts, Creation, Error};
 
-    use crate::support::{LoadNumber, TestDb, alice, assert_matches, bob, cheap_policy, impatient};
+    use crate::support::{
+        LoadNumber, TestDb, alice, assert_matches, before_statement, begin_commit, bob,
+        cheap_policy, impatient,
+    };
+
+    /// At READ UNCOMMITTED the row of the very id can be seen, which somebody else inserts in vain.
+    #[test]
+    fn a_row_that_is_never_committed_is_in_nobodys_way() {
+        let db = TestDb::<MysqlConnection>::new();
+        let id = db.create(alice()).id();
+        let again = db.users.prepare(alice()).unwrap();
+        let other = db.users.prepare(bob().with_id(again.id())).unwrap();
+        let (mut conn, mut holder) = (db.connect(), db.connect());
+        let (users, (inserted, has_inserted)) = (db.users.clone(), channel());
+        let creation = begin_commit(&mut conn, "READ UNCOMMITTED", |conn| {
+            before_statement(conn, "SELECT", move || {
+                thread::spawn(move || {
+                    let rolled_back = holder.transaction::<(), Error, _>(|holder| {
+                        assert!(users.on(holder).create_user(&other)?.is_created());
+                        inserted.send(()).unwrap();
+                        // The host waits, or does not.
+                        thread::sleep(Duration::from_millis(300));
+                        Err(Error::from(diesel::result::Error::RollbackTransaction))
+                    });
+                    assert!(rolled_back.is_err());
+                });
+                has_inserted.recv().unwrap();
+            });
+            db.users.on(conn).create_user(&again)
+        });
+        let existing = assert_matches!(creation, Ok(Creation::Existing(existing)) => existing);
+        assert_eq!(existing.user_id(), id);
+    }
 
     #[test]
     fn the_language_of_the_server_changes_no_answer() {

@@ -44,19 +44,19 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
     /// the other losers. Separate look-ups, for a locking OR over a small table locks every row of
     /// it.
     ///
-    /// The id is looked up with a lock only if nobody has a key, so that it is the id that somebody
-    /// has: an absent one would lock the end of the primary key, where all new ids go, against
-    /// everybody until the host is done.
+    /// The id is looked up with a lock only if somebody has it, which is certain if nobody has a key:
+    /// an absent one would lock the end of the primary key, where all new ids go, against everybody
+    /// until the host is done.
     fn holders_in_transaction(conn: &mut C, claim: &Claim<'_>) -> QueryResult<Vec<UserRow>> {
         let by_username = by_key!(account_users::username_key, claim.realm, claim.username_key);
         let mut rows: Vec<UserRow> = InShareMode(by_username).load(conn)?;
         let by_email = by_key!(account_users::email_key, claim.realm, claim.email_key);
         rows.extend(InShareMode(by_email).load::<UserRow>(conn)?);
         let by_id = by_id!(claim.id);
-        rows.extend(match rows.is_empty() {
-            true => InShareMode(by_id).load::<UserRow>(conn)?,
-            false => by_id.load::<UserRow>(conn)?,
-        });
+        // At READ UNCOMMITTED it may be the row of an insertion that is refused in the end.
+        if rows.is_empty() || !by_id.load::<UserRow>(conn)?.is_empty() {
+            rows.extend(InShareMode(by_id).load::<UserRow>(conn)?);
+        }
         Ok(rows)
     }
 
