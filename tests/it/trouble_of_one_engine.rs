@@ -259,25 +259,28 @@ mod mysql_only {
         let again = db.users.prepare(alice()).unwrap();
         let other = db.users.prepare(bob().with_id(again.id())).unwrap();
         let (mut conn, mut holder) = (db.connect(), db.connect());
-        let (users, (inserted, has_inserted)) = (db.users.clone(), channel());
+        let users = db.users.clone();
+        let ((inserted, has_inserted), (started, has_started)) = (channel(), channel());
         let creation = begin_commit(&mut conn, "READ UNCOMMITTED", |conn| {
             before_statement(conn, "SELECT", move || {
-                thread::spawn(move || {
-                    let rolled_back = holder.transaction::<(), Error, _>(|holder| {
+                let holder = thread::spawn(move || {
+                    holder.transaction::<(), Error, _>(|holder| {
                         assert!(users.on(holder).create_user(&other)?.is_created());
                         inserted.send(()).unwrap();
                         // The host waits, or does not.
                         thread::sleep(Duration::from_millis(300));
                         Err(Error::from(diesel::result::Error::RollbackTransaction))
-                    });
-                    assert!(rolled_back.is_err());
+                    })
                 });
                 has_inserted.recv().unwrap();
+                started.send(holder).unwrap();
             });
             db.users.on(conn).create_user(&again)
         });
         let existing = assert_matches!(creation, Ok(Creation::Existing(existing)) => existing);
         assert_eq!(existing.user_id(), id);
+        let rolled_back = has_started.recv().unwrap().join().unwrap();
+        assert_matches!(rolled_back, Err(Error::Database(_)));
     }
 
     #[test]
@@ -373,7 +376,9 @@ mod postgres_only {
         let updates =
             |sent: &[String]| sent.iter().filter(|sent| sent.starts_with("UPDATE")).count();
         assert_matches!(db.users.on(&mut conn).disable_user(id), Err(Error::Database(_)));
-        assert_eq!(updates(&log.take()), 3);
+        let sent = log.take();
+        // After each, whether the session was ended.
+        assert_eq!((updates(&sent), sent.len()), (3, 6), "{sent:#?}");
         db.users.on(&mut conn).disable_user(id).unwrap();
         assert_eq!(log.take().len(), 1);
         // The third time it is done, wholly.
