@@ -1,7 +1,13 @@
 //! What MariaDB does with statements that a time-out or `KILL QUERY` stops, and what we make of it.
 
+use std::hint;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
 use diesel::MysqlConnection;
-use diesel::connection::SimpleConnection;
+use diesel::connection::{InstrumentationEvent, SimpleConnection};
+use diesel::prelude::*;
 use diesel_accounts::{Error, NewUser};
 use diesel_accounts_proof::database::{Database, ProofConnection};
 
@@ -38,7 +44,6 @@ fn a_deletion_that_mariadb_stops_leaves_no_wrong_passwords_behind() {
     let users = database.users(1);
     let id = users.create_user(alice()).unwrap().created().unwrap().id();
     let (mut admin, mut done, mut stopped) = (database.connect(), 0, 0);
-    // From too short for anything to long enough for all.
     for round in 0..400 {
         admin
             .batch_execute(
@@ -48,12 +53,9 @@ fn a_deletion_that_mariadb_stops_leaves_no_wrong_passwords_behind() {
                  SELECT id, UNHEX(SYS_GUID()), 1, 1, 0, 0 FROM account_users, seq_1_to_300",
             )
             .unwrap();
-        let micros = match round % 20 {
-            // However busy the machine is.
-            19 => 5_000_000,
-            step => 100 + step * 50,
-        };
-        let mut conn = limited(&database, &format!("{micros} / 1000000"));
+        // From before the deletion begins to when it is done.
+        let delay = Duration::from_micros(round % 40 * 25);
+        let mut conn = whose_deletion_is_stopped(&database, delay);
         match users.on(&mut conn).set_unusable_password(id) {
             Ok(()) => {
                 let left = "SELECT COUNT(*) AS number FROM account_attempts";
@@ -65,6 +67,37 @@ fn a_deletion_that_mariadb_stops_leaves_no_wrong_passwords_behind() {
         }
     }
     assert!(stopped > 0 && done > 0, "{stopped} were stopped, {done} done: nothing can be seen");
+}
+
+/// A session whose deletions `KILL QUERY` stops, a while after they are sent.
+fn whose_deletion_is_stopped(
+    database: &Database<MysqlConnection>,
+    delay: Duration,
+) -> MysqlConnection {
+    let (mut conn, mut killer) = (database.connect(), database.connect());
+    // A statement that was stopped may never be answered.
+    conn.batch_execute("SET wait_timeout = 1").unwrap();
+    let session = conn.numbers("SELECT CAST(CONNECTION_ID() AS SIGNED) AS number").unwrap()[0];
+    let (sent, is_sent) = channel();
+    thread::spawn(move || {
+        // It ends with the session, at the latest.
+        while is_sent.recv().is_ok() {
+            let at = Instant::now() + delay;
+            while Instant::now() < at {
+                hint::spin_loop();
+            }
+            // The session may be gone.
+            let _ = killer.batch_execute(&format!("KILL QUERY {session}"));
+        }
+    });
+    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::StartQuery { query, .. } = event
+            && query.to_string().starts_with("DELETE")
+        {
+            sent.send(()).unwrap();
+        }
+    });
+    conn
 }
 
 /// A session whose statements are stopped after some seconds.
