@@ -93,24 +93,41 @@ fn assert_session(statement: &str, problem: SchemaProblem, subject: &str) {
 #[test]
 fn a_connection_on_which_a_migration_could_not_clean_up_is_not_used_again() {
     let db = TestDb::<MysqlConnection>::empty();
+    let users = whose_connection_is_killed_at(&db, "RELEASE_LOCK");
+    users.migrate().unwrap();
+    assert!(users.user_by_username("alice").unwrap().is_none());
+}
+
+/// Nor one that does not know whether it has the lock.
+#[test]
+fn a_connection_lost_while_a_migration_asks_for_its_lock_is_not_used_again() {
+    let db = TestDb::<MysqlConnection>::empty();
+    let users = whose_connection_is_killed_at(&db, "SELECT CAST(GET_LOCK");
+    assert_matches!(users.migrate(), Err(Error::Database(_)));
+    users.migrate().unwrap();
+}
+
+/// Whose only connection is killed before a statement of a kind, and then not tried by the pool.
+fn whose_connection_is_killed_at(
+    db: &TestDb<MysqlConnection>,
+    statement: &'static str,
+) -> UserManager<MysqlConnection> {
     let pool = Pool::builder()
         .max_size(1)
         .test_on_check_out(false)
         .build(ConnectionManager::<MysqlConnection>::new(&db.url))
         .unwrap();
-    let users = UserManager::with_policy(pool.clone(), db.users.policy().clone());
     let mut conn = pool.get().unwrap();
     let id = conn.number("SELECT CAST(CONNECTION_ID() AS SIGNED) AS number");
     let mut killer = db.connect();
     conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
         let InstrumentationEvent::StartQuery { query, .. } = event else { return };
-        if query.to_string().contains("RELEASE_LOCK") {
+        if query.to_string().contains(statement) {
             let _ = killer.batch_execute(&format!("KILL {id}"));
         }
     });
     drop(conn);
-    users.migrate().unwrap();
-    assert!(users.user_by_username("alice").unwrap().is_none());
+    UserManager::with_policy(pool, db.users.policy().clone())
 }
 
 /// MariaDB answers a wait for a named lock that is stopped with NULL, as if there were no database.
