@@ -73,6 +73,18 @@ impl Context {
         self.client.as_deref().unwrap_or_default()
     }
 
+    pub(crate) fn client_text(&self) -> Option<&str> {
+        self.client.as_deref()
+    }
+
+    pub(crate) fn request_text(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
+    pub(crate) fn acting_user(&self) -> Option<UserId> {
+        self.actor
+    }
+
     pub(crate) fn device_token(&self) -> Option<&str> {
         self.known_device.as_deref()
     }

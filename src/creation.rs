@@ -166,6 +166,14 @@ impl Taken {
         }
     }
 
+    /// The account that holds whatever is taken; `None` if there are two.
+    pub(crate) fn only_holder(&self) -> Option<UserId> {
+        match (self.username_holder, self.email_holder) {
+            (Some(one), Some(other)) if one != other => None,
+            (one, other) => one.or(other),
+        }
+    }
+
     /// The account that holds the username; `None` if nobody does.
     #[must_use]
     pub fn username_holder(&self) -> Option<UserId> {

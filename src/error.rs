@@ -183,6 +183,43 @@ impl Error {
         }
     }
 
+    /// A stable name of the variant, in snake case, for logs and metrics: `hashing_busy` and so on.
+    ///
+    /// ```
+    /// assert_eq!(diesel_accounts::Error::HiddenConflict.code(), "hidden_conflict");
+    /// ```
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::BreachCheckUnavailable => "breach_check_unavailable",
+            Self::Busy => "busy",
+            Self::Configuration(_) => "configuration",
+            Self::Database(_) => "database",
+            Self::Hashing(_) => "hashing",
+            Self::HashingBusy { .. } => "hashing_busy",
+            Self::HiddenConflict => "hidden_conflict",
+            Self::HostMustRollBack(_) => "host_must_roll_back",
+            Self::IdReused { .. } => "id_reused",
+            Self::Invalid(_) => "invalid",
+            Self::NotCreated(_) => "not_created",
+            Self::Pool(_) => "pool",
+            Self::Schema(_) => "schema",
+            Self::Taken(_) => "taken",
+            Self::TransactionOpen => "transaction_open",
+            Self::Undetermined { .. } => "undetermined",
+            Self::UserNotFound => "user_not_found",
+        }
+    }
+
+    /// Whom it is about.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn user_id(&self) -> Option<UserId> {
+        match self {
+            Self::IdReused { id } | Self::Undetermined { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+
     /// Whether it is not known if the account was created: [`Undetermined`](Self::Undetermined).
     #[must_use]
     pub fn is_undetermined(&self) -> bool {

@@ -32,7 +32,8 @@
 //!   [`InvalidUser`] what is wrong with the input.
 //! - [`schema`] is for the host's foreign keys and joins, [`migrations`] for hosts that run the SQL
 //!   themselves, [`UserManager::check`] for a look at the result.
-//! - The [`guide`] tells how it all fits: transactions, asynchronous hosts, races, security.
+//! - The [`guide`] tells how it all fits: transactions, asynchronous hosts, races, what is told to
+//!   logs and metrics, security.
 //!
 //! # What it guarantees
 //!
@@ -73,6 +74,11 @@
 //! |---|---|---|
 //! | `postgres`, `mysql`, `sqlite` | the engine, as in Diesel; any number of them | the client library |
 //! | `bundled` | SQLite from its C source | a C compiler, half a minute |
+//! | `audit` | a record of what was done: [`guide`]`::audit` | nothing |
+//! | `metrics` | counters and histograms: [`guide::observing`] | the facade `metrics` |
+//! | `rate-limit` | `RateLimiter`: how often somebody may do something | `governor` |
+//! | `tokio` | `AsyncUserManager`: the operations as `async fn` | `tokio` |
+//! | `tracing` | spans and events: [`guide::observing`] | the facade `tracing` |
 //! | `zxcvbn` | an estimate of a password's strength | `zxcvbn` with regular expressions |
 //! | `serde` | `Serialize` for ids and for [`InvalidUser`] | `serde`, without its macros |
 //!
@@ -91,16 +97,26 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
-    not(all(feature = "mysql", feature = "postgres", feature = "sqlite")),
+    not(all(
+        feature = "audit",
+        feature = "metrics",
+        feature = "mysql",
+        feature = "postgres",
+        feature = "rate-limit",
+        feature = "sqlite",
+        feature = "tracing"
+    )),
     allow(
         dead_code,
         unused_imports,
         unused_macros,
-        reason = "some helpers serve one engine only; the lints are on where all three are"
+        unused_variables,
+        reason = "some helpers serve one engine or feature only; the lints are on where all are"
     )
 )]
 
 mod accounts;
+mod audit;
 mod context;
 mod creation;
 mod error;
@@ -109,8 +125,11 @@ mod identity;
 mod import;
 mod manager;
 mod new_user;
+mod observe;
 mod password;
 mod policy;
+#[cfg(feature = "rate-limit")]
+mod rate_limit;
 mod retry;
 mod secret_key;
 mod sign_in;
@@ -122,6 +141,8 @@ mod user;
 pub use diesel;
 
 pub use crate::accounts::{Accounts, FailedAttempts, InvalidCursor, UserCursor};
+#[cfg(feature = "audit")]
+pub use crate::audit::{AuditEvent, AuditSink, EventId};
 pub use crate::context::Context;
 pub use crate::creation::{Creation, Existing, Matched, Taken, TakenReason};
 pub use crate::error::{
@@ -133,6 +154,8 @@ pub use crate::identity::{
     Violation,
 };
 pub use crate::import::{ImportOutcome, ImportSummary, ImportUser, InvalidImport, PreparedImport};
+#[cfg(feature = "tokio")]
+pub use crate::manager::AsyncUserManager;
 pub use crate::manager::UserManager;
 pub use crate::new_user::{NewUser, PreparedUser};
 pub use crate::password::{
@@ -141,6 +164,11 @@ pub use crate::password::{
     PasswordRules, Pepper, WhenUnavailable,
 };
 pub use crate::policy::{Duplicates, Identifiers, InvalidPolicy, Policy, PolicyBuilder};
+#[cfg(feature = "rate-limit")]
+pub use crate::rate_limit::{
+    DatabaseLimiter, InvalidQuota, LimitAnswer, LimitKey, LimitedBy, ProcessLimiter, Quota,
+    RateLimiter,
+};
 pub use crate::secret_key::{DeviceToken, InvalidKey, SecretKey, SessionAuthHash};
 pub use crate::sign_in::{
     Accepted, Demand, PasswordChange, PasswordChangeAttempt, PreparedPassword, Refusal,

@@ -9,7 +9,7 @@ use crate::secret_key::{DeviceToken, NONCE_BYTES};
 use crate::store::attempts::AttemptKey;
 use crate::store::rows::Credentials;
 use crate::timestamp::Timestamp;
-use crate::user::User;
+use crate::user::{User, UserId};
 
 /// The answer to a login and a password. A refusal is an answer, not an error.
 ///
@@ -170,6 +170,24 @@ pub enum RefusalReason {
     WrongPassword,
 }
 
+impl RefusalReason {
+    /// A stable name for logs and metrics, in snake case: `wrong_password` and so on.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::EmailNotVerified => "email_not_verified",
+            Self::NoPassword => "no_password",
+            Self::PasswordDisabled => "password_disabled",
+            Self::StoredHashUnusable => "stored_hash_unusable",
+            Self::Superseded => "superseded",
+            Self::Throttled => "throttled",
+            Self::UnknownLogin => "unknown_login",
+            Self::WrongPassword => "wrong_password",
+        }
+    }
+}
+
 /// The answer to the change of a password.
 ///
 /// ```
@@ -217,6 +235,13 @@ pub struct SignInAttempt {
     /// The known device that it comes from.
     pub(crate) device: Option<[u8; NONCE_BYTES]>,
     pub(crate) admission: Admission,
+}
+
+impl SignInAttempt {
+    /// Whose password it is, if it is anybody's.
+    pub(crate) fn owner(&self) -> Option<UserId> {
+        self.credentials.as_ref().map(|credentials| credentials.user.id)
+    }
 }
 
 impl fmt::Debug for SignInAttempt {

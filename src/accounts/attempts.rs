@@ -6,6 +6,7 @@ use super::Accounts;
 use super::limit::wait_of;
 use super::transaction::{read, write_alone};
 use crate::error::{Error, Result};
+use crate::observe::operation;
 use crate::store::AccountConnection;
 use crate::store::attempts::{AttemptKey, AttemptQueries};
 use crate::timestamp::Timestamp;
@@ -36,12 +37,14 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn unlock_user(&mut self, id: UserId) -> Result<()> {
-        self.refuse_transaction()?;
-        if self.user_by_id(id)?.is_none() {
-            return Err(Error::UserNotFound);
-        }
-        self.write_alone(|conn| C::Backend::end_waits(conn, id.into()))?;
-        Ok(())
+        self.observed(operation!("unlock_user").about(id), |accounts| {
+            accounts.refuse_transaction()?;
+            if accounts.user_by_id(id)?.is_none() {
+                return Err(Error::UserNotFound);
+            }
+            let end_waits = |conn: &mut C| C::Backend::end_waits(conn, id.into()).map(|_| 1);
+            accounts.write_with_record("unlock", id, end_waits, None)
+        })
     }
 
     /// How many wrong passwords were submitted for an account since the last right one, by all
@@ -51,17 +54,19 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// [`Error::UserNotFound`], [`Error::Database`]; in a transaction [`Error::HostMustRollBack`].
     pub fn failed_attempts(&mut self, id: UserId) -> Result<FailedAttempts> {
-        if self.user_by_id(id)?.is_none() {
-            return Err(Error::UserNotFound);
-        }
-        let all = AttemptKey::ALL;
-        let rows = read(self.conn, |conn| C::Backend::attempts_of(conn, id.into(), all))?;
-        let (rules, now) = (self.policy.throttle(), self.policy.now());
-        Ok(rows.first().map_or_else(FailedAttempts::default, |row| FailedAttempts {
-            count: u64::try_from(row.counts.in_a_row).unwrap_or(0),
-            password_is_disabled: row.counts.in_a_row >= rules.failures_until_disabled(),
-            waits_until: wait_of(row, rules.account_waits(), now),
-        }))
+        self.observed(operation!("failed_attempts").about(id), |accounts| {
+            if accounts.user_by_id(id)?.is_none() {
+                return Err(Error::UserNotFound);
+            }
+            let all = AttemptKey::ALL;
+            let rows = read(accounts.conn, |conn| C::Backend::attempts_of(conn, id.into(), all))?;
+            let (rules, now) = (accounts.policy.throttle(), accounts.policy.now());
+            Ok(rows.first().map_or_else(FailedAttempts::default, |row| FailedAttempts {
+                count: u64::try_from(row.counts.in_a_row).unwrap_or(0),
+                password_is_disabled: row.counts.in_a_row >= rules.failures_until_disabled(),
+                waits_until: wait_of(row, rules.account_waits(), now),
+            }))
+        })
     }
 
     /// Deletes what was counted long ago and nobody needs any more, at most `limit` rows; how many
@@ -75,8 +80,10 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// [`Error::Database`], [`Error::Busy`]; [`Error::TransactionOpen`] inside a transaction.
     pub fn forget_old_attempts(&mut self, limit: u32) -> Result<usize> {
-        self.refuse_transaction()?;
-        self.sweep(limit, self.deadline())
+        self.observed(operation!("forget_old_attempts"), |accounts| {
+            accounts.refuse_transaction()?;
+            accounts.sweep(limit, accounts.deadline())
+        })
     }
 
     /// The same for as long as there is time.

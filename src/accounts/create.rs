@@ -10,13 +10,18 @@ use diesel::result::QueryResult;
 
 use self::tries::{Attempt, try_until};
 use super::Accounts;
-use super::transaction::{in_savepoint_if_needed, must_roll_back, spoiled, transaction_depth};
+use super::transaction::{
+    Failed, in_savepoint_if_needed, must_roll_back, spoiled, together, transaction_depth,
+};
+use crate::audit::AuditEvent;
 use crate::creation::{Creation, Verdict, decide};
 use crate::error::{DatabaseFailure, Error, Result};
 use crate::new_user::PreparedUser;
+use crate::observe::operation;
 use crate::policy::Duplicates;
 use crate::store::AccountConnection;
 use crate::store::dialect::{Dialect, Trouble};
+use crate::store::events::EventQueries;
 use crate::store::rows::InsertUser;
 use crate::store::users::UserQueries;
 
@@ -59,9 +64,19 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create_user(&mut self, prepared: &PreparedUser) -> Result<Creation> {
-        let until = self.deadline();
-        let wanted = InsertUser::new(prepared, self.realm, self.policy.now());
-        create(&mut Lent(self.conn), self.policy.duplicates(), &wanted, until)
+        self.observed(operation!("create_user").about(prepared.id), |accounts| {
+            let until = accounts.deadline();
+            let wanted = InsertUser::new(prepared, accounts.realm, accounts.policy.now());
+            let event = accounts.event_of_creation("create", &wanted);
+            let insertion = Insertion {
+                wanted: &wanted,
+                event: accounts.row(event.as_ref()),
+                duplicates: accounts.policy.duplicates(),
+            };
+            let answer = create(&mut Lent(accounts.conn), &insertion, until);
+            accounts.record_creation(event.as_ref(), &answer)?;
+            answer
+        })
     }
 }
 
@@ -87,11 +102,18 @@ impl<C> Connections<C> for Lent<'_, C> {
     }
 }
 
+/// What is inserted in each try.
+pub(crate) struct Insertion<'a> {
+    pub(crate) wanted: &'a InsertUser<'a>,
+    /// The record of it, if there is to be one: both are inserted, or neither.
+    pub(crate) event: Option<&'a AuditEvent>,
+    pub(crate) duplicates: Duplicates,
+}
+
 /// Creates a user on one connection after the other, or in the transaction that is open.
 pub(crate) fn create<C, S>(
     connections: &mut S,
-    duplicates: Duplicates,
-    wanted: &InsertUser<'_>,
+    insertion: &Insertion<'_>,
     until: Instant,
 ) -> Result<Creation>
 where
@@ -99,10 +121,12 @@ where
     S: Connections<C>,
 {
     match transaction_depth(connections.current(until)?) {
-        Ok(0) => try_until(until, wanted.id, connections, |conn: &mut C, is_unanswered| {
-            attempt(conn, duplicates, wanted, is_unanswered)
-        }),
-        Ok(_) => create_in_transaction(connections.current(until)?, duplicates, wanted),
+        Ok(0) => {
+            try_until(until, insertion.wanted.id, connections, |conn: &mut C, is_unanswered| {
+                attempt(conn, insertion, is_unanswered)
+            })
+        }
+        Ok(_) => create_in_transaction(connections.current(until)?, insertion),
         Err(broken) => Err(Error::HostMustRollBack(Some(DatabaseFailure::new(broken)))),
     }
 }
@@ -111,19 +135,26 @@ where
 /// whatever was written after it would be committed on its own.
 fn create_in_transaction<C: AccountConnection>(
     conn: &mut C,
-    duplicates: Duplicates,
-    wanted: &InsertUser<'_>,
+    insertion: &Insertion<'_>,
 ) -> Result<Creation> {
-    let inserted = in_savepoint_if_needed(conn, |conn| C::Backend::insert_user(conn, wanted));
+    let Insertion { wanted, event, duplicates } = *insertion;
+    let mut is_half_done = false;
+    let inserted = in_savepoint_if_needed(conn, |conn| {
+        let inserted = C::Backend::insert_user(conn, wanted)?;
+        is_half_done = inserted > 0 && !C::Backend::REFUSAL_SPOILS_TRANSACTION;
+        C::Backend::insert_event(conn, event.filter(|_| inserted > 0))?;
+        Ok(inserted)
+    });
     match inserted {
         Ok(1..) => return Ok(Creation::Created(wanted.user())),
         Ok(0) => {}
         Err(error) => {
             let trouble = Trouble::in_transaction(conn, &error);
-            if !matches!(trouble, Trouble::Conflict | Trouble::Refused) {
+            if is_half_done || !matches!(trouble, Trouble::Conflict | Trouble::Refused) {
                 return Err(must_roll_back(conn, trouble, error));
             }
             if has_stayed(conn, wanted).map_err(|error| spoiled(conn, error))? {
+                C::Backend::insert_event(conn, event).map_err(|error| spoiled(conn, error))?;
                 return Ok(Creation::Created(wanted.user()));
             }
             if trouble == Trouble::Refused {
@@ -143,14 +174,18 @@ fn create_in_transaction<C: AccountConnection>(
 /// One try on a connection without a transaction.
 fn attempt<C: AccountConnection>(
     conn: &mut C,
-    duplicates: Duplicates,
-    wanted: &InsertUser<'_>,
+    insertion: &Insertion<'_>,
     is_unanswered: bool,
 ) -> Attempt {
-    match C::Backend::insert_user(conn, wanted) {
+    let Insertion { wanted, duplicates, .. } = *insertion;
+    match insert(conn, insertion) {
         Ok(1..) => return Attempt::Own(Creation::Created(wanted.user())),
         Ok(0) => {}
-        Err(error) => match Trouble::on(conn, &error) {
+        // Whatever it was, it may be there.
+        Err(Failed { trouble: Trouble::Unnamed, error, committing: true }) => {
+            return Attempt::Uncommitted(error);
+        }
+        Err(Failed { trouble, error, .. }) => match trouble {
             trouble @ (Trouble::Conflict | Trouble::Refused) => match has_stayed(conn, wanted) {
                 Ok(true) => return Attempt::Own(Creation::Created(wanted.user())),
                 Ok(false) if trouble == Trouble::Refused => return Attempt::Refused(error),
@@ -185,6 +220,20 @@ fn attempt<C: AccountConnection>(
             _ => Attempt::Unread(error),
         },
     }
+}
+
+/// Inserts the account, and the record of it where there is to be one: in one statement, or in a
+/// transaction of both.
+fn insert<C: AccountConnection>(conn: &mut C, insertion: &Insertion<'_>) -> Result<usize, Failed> {
+    let Insertion { wanted, event, .. } = *insertion;
+    if event.is_none() {
+        return C::Backend::insert_user(conn, wanted).map_err(|error| Failed::by(conn, error));
+    }
+    together(conn, |conn| {
+        let inserted = C::Backend::insert_user(conn, wanted)?;
+        C::Backend::insert_event(conn, event.filter(|_| inserted > 0))?;
+        Ok(inserted)
+    })
 }
 
 /// Whether the account of this call is there although the database refused it.

@@ -4,17 +4,24 @@ use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use super::Accounts;
-use super::create::{Lent, create};
-use super::transaction::{in_savepoint_if_needed, must_roll_back, read, transaction_depth};
+use diesel::result::QueryResult;
+
+use super::create::{Insertion, Lent, create};
+use super::transaction::{
+    Failed, in_savepoint_if_needed, must_roll_back, read, together, transaction_depth,
+};
+use crate::audit::AuditEvent;
 use crate::creation::{Creation, Existing, Matched, Taken, Verdict, decide};
 use crate::error::{Error, Result};
 use crate::import::{ImportOutcome, PreparedImport};
+use crate::observe::operation;
 use crate::policy::Duplicates;
 use crate::store::AccountConnection;
-use crate::store::dialect::Trouble;
+use crate::store::dialect::{Dialect, Trouble};
+use crate::store::events::EventQueries;
 use crate::store::rows::{Claim, InsertUser, UserRow};
 use crate::store::users::UserQueries;
-use crate::user::UserId;
+use crate::user::{RealmId, UserId};
 
 impl<C: AccountConnection> Accounts<'_, C> {
     /// Takes over some accounts, 500 at a time in one statement if nobody is in their way; what each
@@ -35,11 +42,13 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// [`ImportOutcome::Failed`] with [`Error::Busy`]. All rows of a statement that come after such
     /// a one have a deadline together, and are `Busy` without being tried when it has passed.
     pub fn import_users(&mut self, imports: &[PreparedImport]) -> Result<Vec<ImportOutcome>> {
-        let mut outcomes = Vec::with_capacity(imports.len());
-        for batch in imports.chunks(IMPORT_BATCH) {
-            outcomes.extend(self.import_batch(batch)?);
-        }
-        Ok(outcomes)
+        self.observed(operation!("import_users"), |accounts| {
+            let mut outcomes = Vec::with_capacity(imports.len());
+            for batch in imports.chunks(IMPORT_BATCH) {
+                outcomes.extend(accounts.import_batch(batch)?);
+            }
+            Ok(outcomes)
+        })
     }
 
     fn import_batch(&mut self, batch: &[PreparedImport]) -> Result<Vec<ImportOutcome>> {
@@ -81,19 +90,46 @@ impl<C: AccountConnection> Accounts<'_, C> {
             return Ok(HashSet::new());
         }
         let in_transaction = transaction_depth(self.conn) != Ok(0);
-        let inserted =
-            in_savepoint_if_needed(self.conn, |conn| C::Backend::insert_users(conn, rows));
-        let error = match inserted {
-            Ok(count) if count == rows.len() => return Ok(rows.iter().map(|row| row.id).collect()),
+        let events = self.events_of(rows);
+        let records: &[AuditEvent] = if self.policy.audit().table { &events } else { &[] };
+        let realm = self.realm;
+        let mut is_half_done = false;
+        let insert = |conn: &mut C| {
+            let count = C::Backend::insert_users(conn, rows)?;
+            if count > 0 && !records.is_empty() {
+                is_half_done = true;
+                match count == rows.len() {
+                    true => C::Backend::insert_events(conn, records)?,
+                    false => insert_records_of_whoever_is_there(conn, realm, rows, records)?,
+                }
+                is_half_done = false;
+            }
+            Ok(count)
+        };
+        let inserted = match in_transaction || records.is_empty() {
+            false => together(self.conn, insert),
+            true => {
+                in_savepoint_if_needed(self.conn, insert).map_err(|error| match in_transaction {
+                    true => Failed::in_transaction(self.conn, error),
+                    false => Failed::by(self.conn, error),
+                })
+            }
+        };
+        let there: HashSet<_> = match &inserted {
+            Ok(count) if *count == rows.len() => rows.iter().map(|row| row.id).collect(),
             // A trigger of the host's can swallow rows. Whoever is there now is by this statement,
             // which anybody with the same id would have been in the way of.
-            Ok(_) => return Ok(self.holders_of(rows)?.by_id.into_keys().collect()),
-            Err(error) => error,
+            Ok(_) => self.holders_of(rows)?.by_id.into_keys().collect(),
+            Err(_) => HashSet::new(),
         };
-        let trouble = match in_transaction {
-            true => Trouble::in_transaction(self.conn, &error),
-            false => Trouble::on(self.conn, &error),
+        let is_there = |event: &&AuditEvent| event.user_id.is_some_and(|id| there.contains(&id));
+        events.iter().filter(is_there).for_each(|event| self.policy.audit().tell(Some(event)));
+        let Err(Failed { trouble, error, .. }) = inserted else {
+            return Ok(there);
         };
+        if in_transaction && is_half_done && !C::Backend::REFUSAL_SPOILS_TRANSACTION {
+            return Err(must_roll_back(self.conn, trouble, error));
+        }
         match trouble {
             Trouble::Conflict | Trouble::Refused => Ok(HashSet::new()),
             // Whoever is in the way may be in the way of one row only.
@@ -117,8 +153,16 @@ impl<C: AccountConnection> Accounts<'_, C> {
             return Ok(ImportOutcome::Failed(Error::Busy));
         }
         let until = waits_until.unwrap_or_else(in_a_while);
-        let verdict = match create(&mut Lent(self.conn), DUPLICATES, row, until) {
-            Ok(creation) => Verdict::Answer(creation),
+        let event = self.event_of_creation("import", row);
+        let insertion =
+            Insertion { wanted: row, event: self.row(event.as_ref()), duplicates: DUPLICATES };
+        let verdict = match create(&mut Lent(self.conn), &insertion, until) {
+            Ok(creation) => {
+                if creation.is_created() {
+                    self.policy.audit().tell(event.as_ref());
+                }
+                Verdict::Answer(creation)
+            }
             Err(error @ (Error::HostMustRollBack(_) | Error::Undetermined { .. })) => {
                 return Err(error);
             }
@@ -133,6 +177,10 @@ impl<C: AccountConnection> Accounts<'_, C> {
             .unwrap_or(ImportOutcome::Failed(Error::HiddenConflict)))
     }
 
+    fn events_of(&self, rows: &[InsertUser<'_>]) -> Vec<AuditEvent> {
+        rows.iter().filter_map(|row| self.event_of_creation("import", row)).collect()
+    }
+
     fn holders_of(&mut self, rows: &[InsertUser<'_>]) -> Result<Holders> {
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         let usernames: Vec<_> = rows.iter().filter_map(|row| row.username_key).collect();
@@ -142,6 +190,23 @@ impl<C: AccountConnection> Accounts<'_, C> {
             C::Backend::holders_of_any(conn, realm, &ids, &usernames, &emails)
         })?;
         Ok(Holders::new(holders))
+    }
+}
+
+fn insert_records_of_whoever_is_there<C: AccountConnection>(
+    conn: &mut C,
+    realm: RealmId,
+    rows: &[InsertUser<'_>],
+    records: &[AuditEvent],
+) -> QueryResult<()> {
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let there = C::Backend::holders_of_any(conn, realm, &ids, &[], &[])?;
+    let is_there =
+        |record: &&AuditEvent| there.iter().any(|row| Some(row.user.id) == record.user_id);
+    let records: Vec<_> = records.iter().filter(is_there).cloned().collect();
+    match records.is_empty() {
+        true => Ok(()),
+        false => C::Backend::insert_events(conn, &records),
     }
 }
 

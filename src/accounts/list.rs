@@ -7,6 +7,7 @@ use super::Accounts;
 use super::transaction::read;
 use crate::error::Result;
 use crate::identity::key::{EmailKey, UsernameKey};
+use crate::observe::operation;
 use crate::store::AccountConnection;
 use crate::store::rows::KeyRange;
 use crate::store::users::UserQueries;
@@ -39,9 +40,11 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn list_users(&mut self, after: Option<UserCursor>, limit: u32) -> Result<Vec<User>> {
-        let after = after.map(|cursor| (cursor.created_at, cursor.id));
-        let (realm, limit) = (self.realm, page_size(limit));
-        read(self.conn, |conn| C::Backend::user_page(conn, realm, after, limit))
+        self.observed(operation!("list_users"), |accounts| {
+            let after = after.map(|cursor| (cursor.created_at, cursor.id));
+            let (realm, limit) = (accounts.realm, page_size(limit));
+            read(accounts.conn, |conn| C::Backend::user_page(conn, realm, after, limit))
+        })
     }
 
     /// One page of the users whose username starts like this, in the order of their canonical
@@ -73,13 +76,17 @@ impl<C: AccountConnection> Accounts<'_, C> {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<User>> {
-        let realm = self.realm;
-        let start = UsernameKey::prefix(prefix);
-        let after = after.map(|username| UsernameKey::of(username.trim()).ok());
-        match key_range(start, after, limit, UsernameKey::as_str) {
-            Some(range) => read(self.conn, |conn| C::Backend::username_page(conn, realm, &range)),
-            None => Ok(Vec::new()),
-        }
+        self.observed(operation!("users_by_username_prefix"), |accounts| {
+            let realm = accounts.realm;
+            let start = UsernameKey::prefix(prefix);
+            let after = after.map(|username| UsernameKey::of(username.trim()).ok());
+            match key_range(start, after, limit, UsernameKey::as_str) {
+                Some(range) => {
+                    read(accounts.conn, |conn| C::Backend::username_page(conn, realm, &range))
+                }
+                None => Ok(Vec::new()),
+            }
+        })
     }
 
     /// One page of the users whose email address starts like this, in the order of their canonical
@@ -109,13 +116,17 @@ impl<C: AccountConnection> Accounts<'_, C> {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<User>> {
-        let realm = self.realm;
-        let start = EmailKey::prefix(prefix);
-        let after = after.map(|email| EmailKey::of(email.trim()));
-        match key_range(start, after, limit, EmailKey::as_str) {
-            Some(range) => read(self.conn, |conn| C::Backend::email_page(conn, realm, &range)),
-            None => Ok(Vec::new()),
-        }
+        self.observed(operation!("users_by_email_prefix"), |accounts| {
+            let realm = accounts.realm;
+            let start = EmailKey::prefix(prefix);
+            let after = after.map(|email| EmailKey::of(email.trim()));
+            match key_range(start, after, limit, EmailKey::as_str) {
+                Some(range) => {
+                    read(accounts.conn, |conn| C::Backend::email_page(conn, realm, &range))
+                }
+                None => Ok(Vec::new()),
+            }
+        })
     }
 }
 

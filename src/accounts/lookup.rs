@@ -5,6 +5,7 @@ use super::transaction::{read, spoiled, transaction_depth};
 use crate::creation::{Creation, Verdict, decide};
 use crate::error::Result;
 use crate::identity::key::{EmailKey, UsernameKey};
+use crate::observe::operation;
 use crate::policy::Policy;
 use crate::store::dialect::Trouble;
 use crate::store::rows::{Claim, UserRow};
@@ -33,9 +34,11 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn user_by_id(&mut self, id: UserId) -> Result<Option<User>> {
-        let realm = self.realm;
-        let row = read(self.conn, |conn| C::Backend::user_by_id(conn, realm, id))?;
-        Ok(row.map(|row| row.user))
+        self.observed(operation!("user_by_id").about(id), |accounts| {
+            let realm = accounts.realm;
+            let row = read(accounts.conn, |conn| C::Backend::user_by_id(conn, realm, id))?;
+            Ok(row.map(|row| row.user))
+        })
     }
 
     /// The user with this username, in any spelling that is equal to it; `None` if there is none.
@@ -58,12 +61,15 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn user_by_username(&mut self, username: &str) -> Result<Option<User>> {
-        let Ok(key) = UsernameKey::of(username.trim()) else {
-            return Ok(None);
-        };
-        let (realm, text) = (self.realm, key.as_str());
-        let row = read(self.conn, |conn| C::Backend::user_by_username_key(conn, realm, text))?;
-        Ok(with_key(row, |row| row.username_key.as_deref(), key.as_str()))
+        self.observed(operation!("user_by_username"), |accounts| {
+            let Ok(key) = UsernameKey::of(username.trim()) else {
+                return Ok(None);
+            };
+            let (realm, text) = (accounts.realm, key.as_str());
+            let row =
+                read(accounts.conn, |conn| C::Backend::user_by_username_key(conn, realm, text))?;
+            Ok(with_key(row, |row| row.username_key.as_deref(), key.as_str()))
+        })
     }
 
     /// The user with this email address, in any spelling that is equal to it; `None` if there is
@@ -88,12 +94,14 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn user_by_email(&mut self, email: &str) -> Result<Option<User>> {
-        let Some(key) = EmailKey::of(email.trim()) else {
-            return Ok(None);
-        };
-        let (realm, text) = (self.realm, key.as_str());
-        let row = read(self.conn, |conn| C::Backend::user_by_email_key(conn, realm, text))?;
-        Ok(with_key(row, |row| row.email_key.as_deref(), text))
+        self.observed(operation!("user_by_email"), |accounts| {
+            let Some(key) = EmailKey::of(email.trim()) else {
+                return Ok(None);
+            };
+            let (realm, text) = (accounts.realm, key.as_str());
+            let row = read(accounts.conn, |conn| C::Backend::user_by_email_key(conn, realm, text))?;
+            Ok(with_key(row, |row| row.email_key.as_deref(), text))
+        })
     }
 
     /// The user with this username or email address; `None` if there is none.
@@ -121,10 +129,10 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn user_by_login(&mut self, login: &str) -> Result<Option<User>> {
-        match login.contains('@') {
-            true => self.user_by_email(login),
-            false => self.user_by_username(login),
-        }
+        self.observed(operation!("user_by_login"), |accounts| match login.contains('@') {
+            true => accounts.user_by_email(login),
+            false => accounts.user_by_username(login),
+        })
     }
 }
 

@@ -4,17 +4,23 @@ use std::fmt;
 use std::time::Instant;
 
 use crate::context::Context;
+use crate::error::Result;
+use crate::observe::{self, Answer, Operation};
 use crate::policy::Policy;
 use crate::store::AccountConnection;
+use crate::store::dialect::Dialect;
 use crate::user::RealmId;
 
 mod attempts;
 mod create;
+mod events;
 mod import;
 mod limit;
 mod list;
 mod lookup;
 mod password;
+#[cfg(feature = "rate-limit")]
+mod quota;
 mod schema;
 mod sign_in;
 mod state;
@@ -23,7 +29,7 @@ mod transaction;
 pub use self::attempts::FailedAttempts;
 pub use self::list::{InvalidCursor, UserCursor};
 
-pub(crate) use self::create::{Connections, create};
+pub(crate) use self::create::{Connections, Insertion, create};
 pub(crate) use self::import::IMPORT_BATCH;
 pub(crate) use self::lookup::recognise;
 
@@ -88,6 +94,15 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
 
     fn deadline(&self) -> Instant {
         self.until.unwrap_or_else(|| Instant::now() + self.policy.deadline())
+    }
+
+    /// Does something that the host's logs and metrics are told of.
+    fn observed<T: Answer>(
+        &mut self,
+        operation: Operation,
+        act: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        observe::observed(C::Backend::ENGINE, operation, || act(self))
     }
 
     /// Does several things that are one operation, and have one deadline.

@@ -3,6 +3,7 @@
 use super::Accounts;
 use super::transaction::{read, write_alone_together};
 use crate::error::{Error, Result};
+use crate::observe::operation;
 use crate::password::Password;
 use crate::sign_in::{
     Outcome, PasswordChange, PasswordChangeAttempt, PreparedPassword, RefusalReason,
@@ -10,6 +11,7 @@ use crate::sign_in::{
 };
 use crate::store::AccountConnection;
 use crate::store::attempts::AttemptQueries;
+use crate::store::events::EventQueries;
 use crate::store::rows::UserChanges;
 use crate::store::users::UserQueries;
 use crate::user::UserId;
@@ -33,13 +35,15 @@ impl<C: AccountConnection> Accounts<'_, C> {
         id: UserId,
         new: impl Into<Password>,
     ) -> Result<PasswordChangeAttempt> {
-        self.refuse_transaction()?;
-        let (realm, new) = (self.realm, new.into());
-        let found = read(self.conn, |conn| C::Backend::credentials_by_id(conn, realm, id))?;
-        let credentials = found.ok_or(Error::UserNotFound)?;
-        self.policy.validate_password(&credentials.user, &new)?;
-        let attempt = self.count(Some(credentials), id.into())?;
-        Ok(PasswordChangeAttempt { attempt, new })
+        self.observed(operation!("begin_password_change").about(id), |accounts| {
+            accounts.refuse_transaction()?;
+            let (realm, new) = (accounts.realm, new.into());
+            let found = read(accounts.conn, |conn| C::Backend::credentials_by_id(conn, realm, id))?;
+            let credentials = found.ok_or(Error::UserNotFound)?;
+            accounts.policy.validate_password(&credentials.user, &new)?;
+            let attempt = accounts.count(Some(credentials), id.into())?;
+            Ok(PasswordChangeAttempt { attempt, new })
+        })
     }
 
     /// Ends the change of a password: sets the new one if the current one was right, and ends the
@@ -58,34 +62,42 @@ impl<C: AccountConnection> Accounts<'_, C> {
         &mut self,
         verified: VerifiedPasswordChange,
     ) -> Result<PasswordChange> {
-        self.refuse_transaction()?;
-        let VerifiedPasswordChange { attempt, outcome } = verified;
-        let hash = match outcome {
-            Outcome::Right(hash) => hash,
-            Outcome::Refused(reason) => {
-                return Ok(PasswordChange::Refused(self.refusal(&attempt, reason)));
+        self.observed(operation!("finish_password_change"), |accounts| {
+            accounts.refuse_transaction()?;
+            let VerifiedPasswordChange { attempt, outcome } = verified;
+            let hash = match outcome {
+                Outcome::Right(hash) => hash,
+                Outcome::Refused(reason) => {
+                    let refusal = accounts.refuse("change_password", &attempt, reason)?;
+                    return Ok(PasswordChange::Refused(refusal));
+                }
+                Outcome::Failed(error) => return Err(accounts.take_back(&attempt, error)),
+            };
+            let Some(credentials) = &attempt.credentials else {
+                return Err(Error::UserNotFound);
+            };
+            let user = &credentials.user;
+            let now = accounts.policy.now();
+            let changes = UserChanges::password(Some(hash), now);
+            let (subject, bucket, until) = (attempt.subject, attempt.bucket, accounts.deadline());
+            let event = accounts.event("change_password", "changed", user.id)?;
+            let row = accounts.row(event.as_ref());
+            let changed = write_alone_together(accounts.conn, until, |conn| {
+                let changed = C::Backend::change_user_of_generation(conn, user, &changes, true)?;
+                if changed > 0 {
+                    C::Backend::clear_attempts(conn, subject, bucket)?;
+                    C::Backend::insert_event(conn, row)?;
+                }
+                Ok(changed)
+            })?;
+            if changed == 0 {
+                let reason = RefusalReason::Superseded;
+                let refusal = accounts.refuse("change_password", &attempt, reason)?;
+                return Ok(PasswordChange::Refused(refusal));
             }
-            Outcome::Failed(error) => return Err(self.take_back(&attempt, error)),
-        };
-        let Some(credentials) = &attempt.credentials else {
-            return Err(Error::UserNotFound);
-        };
-        let user = &credentials.user;
-        let now = self.policy.now();
-        let changes = UserChanges::password(Some(hash), now);
-        let (subject, bucket, until) = (attempt.subject, attempt.bucket, self.deadline());
-        let changed = write_alone_together(self.conn, until, |conn| {
-            let changed = C::Backend::change_user_of_generation(conn, user, &changes, true)?;
-            if changed > 0 {
-                C::Backend::clear_attempts(conn, subject, bucket)?;
-            }
-            Ok(changed)
-        })?;
-        if changed == 0 {
-            let refusal = self.refusal(&attempt, RefusalReason::Superseded);
-            return Ok(PasswordChange::Refused(refusal));
-        }
-        Ok(PasswordChange::Changed(Box::new(user.with_new_password(now))))
+            accounts.policy.audit().tell(event.as_ref());
+            Ok(PasswordChange::Changed(Box::new(user.with_new_password(now))))
+        })
     }
 
     /// Sets a password without asking for the current one: after a reset, or by an administrator.
@@ -112,8 +124,10 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn set_password(&mut self, id: UserId, password: &PreparedPassword) -> Result<()> {
-        let changes = UserChanges::password(Some(password.hash.clone()), self.policy.now());
-        self.change_and_forget(id, &changes)
+        self.observed(operation!("set_password").about(id), |accounts| {
+            let changes = UserChanges::password(Some(password.hash.clone()), accounts.policy.now());
+            accounts.change_and_forget("set_password", id, &changes)
+        })
     }
 
     /// Takes the password away: nobody can sign in with one until it is set. It ends the sessions
@@ -135,8 +149,10 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn set_unusable_password(&mut self, id: UserId) -> Result<()> {
-        let changes = UserChanges::password(None, self.policy.now());
-        self.change_and_forget(id, &changes)
+        self.observed(operation!("set_unusable_password").about(id), |accounts| {
+            let changes = UserChanges::password(None, accounts.policy.now());
+            accounts.change_and_forget("set_unusable_password", id, &changes)
+        })
     }
 
     /// Makes the person change the password: a sign-in with the old one goes on to be accepted, and
@@ -161,7 +177,9 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn require_password_change(&mut self, id: UserId) -> Result<()> {
-        let changes = UserChanges::require_password_change(self.policy.now());
-        self.change(id, &changes, true)
+        self.observed(operation!("require_password_change").about(id), |accounts| {
+            let changes = UserChanges::require_password_change(accounts.policy.now());
+            accounts.change("require_password_change", id, &changes, true)
+        })
     }
 }

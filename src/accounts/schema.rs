@@ -3,6 +3,7 @@
 use super::Accounts;
 use super::transaction::{read_much, transaction_depth};
 use crate::error::{Error, Result};
+use crate::observe::operation;
 use crate::store::AccountConnection;
 use crate::store::check::{self, SchemaReport};
 use crate::store::dialect::Dialect;
@@ -28,10 +29,12 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// See [`Accounts::new`] for an example.
     pub fn migrate(&mut self) -> Result<()> {
-        if transaction_depth(self.conn)? > 0 {
-            return Err(Error::TransactionOpen);
-        }
-        C::Backend::migrate(self.conn, self.deadline())
+        self.observed(operation!("migrate"), |accounts| {
+            if transaction_depth(accounts.conn)? > 0 {
+                return Err(Error::TransactionOpen);
+            }
+            C::Backend::migrate(accounts.conn, accounts.deadline())
+        })
     }
 
     /// Tells what is wrong with the schema or the server, if anything is: for the start of a host,
@@ -46,7 +49,9 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// See [`SchemaReport`] for an example.
     pub fn check(&mut self) -> Result<SchemaReport> {
-        let required = self.policy.required_keys();
-        read_much(self.conn, |conn| check::check(conn, required))
+        self.observed(operation!("check"), |accounts| {
+            let required = accounts.policy.required_keys();
+            read_much(accounts.conn, |conn| check::check(conn, required))
+        })
     }
 }

@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::result::{DatabaseErrorKind, Error as DieselError, QueryResult};
 
 use super::Accounts;
 use super::limit::Limit;
-use super::transaction::{read, transaction_depth, write_alone};
+use super::transaction::{read, transaction_depth, write_alone, write_alone_together};
+use crate::audit::AuditEvent;
 use crate::error::{Error, HashingFailure, Result};
 use crate::identity::key::{EmailKey, UsernameKey};
+use crate::observe::{self, Retry, operation};
 use crate::password::PasswordHash;
 use crate::retry::Backoff;
 use crate::secret_key::{DeviceToken, NONCE_BYTES, digest_of};
@@ -20,6 +22,7 @@ use crate::store::attempts::{
     AttemptCounts, AttemptKey, AttemptQueries, AttemptRow, InsertAttempt,
 };
 use crate::store::dialect::{Dialect, Trouble};
+use crate::store::events::EventQueries;
 use crate::store::mark_lost;
 use crate::store::rows::{Credentials, UserChanges};
 use crate::store::users::UserQueries;
@@ -56,20 +59,22 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn begin_sign_in(&mut self, login: &str) -> Result<SignInAttempt> {
-        self.refuse_transaction()?;
-        // What is longer is nobody's, and not looked at.
-        let login = if login.len() > MOST_LOGIN_BYTES { "" } else { login.trim() };
-        let key = key_of(login);
-        let credentials = match &key {
-            Some(key) => self.credentials(key)?,
-            None => None,
-        };
-        let subject = match (&credentials, &key) {
-            (Some(credentials), _) => AttemptKey::from(credentials.user.id),
-            (None, Some(key)) => self.digest("login", key.as_str().as_bytes()),
-            (None, None) => self.digest("login", login.as_bytes()),
-        };
-        self.count(credentials, subject)
+        self.observed(operation!("begin_sign_in"), |accounts| {
+            accounts.refuse_transaction()?;
+            // What is longer is nobody's, and not looked at.
+            let login = if login.len() > MOST_LOGIN_BYTES { "" } else { login.trim() };
+            let key = key_of(login);
+            let credentials = match &key {
+                Some(key) => accounts.credentials(key)?,
+                None => None,
+            };
+            let subject = match (&credentials, &key) {
+                (Some(credentials), _) => AttemptKey::from(credentials.user.id),
+                (None, Some(key)) => accounts.digest("login", key.as_str().as_bytes()),
+                (None, None) => accounts.digest("login", login.as_bytes()),
+            };
+            accounts.count(credentials, subject)
+        })
     }
 
     /// Ends a sign-in: takes the count back and records the sign-in if the password was right.
@@ -85,35 +90,36 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
     ///
     /// See [`Accounts::begin_sign_in`] for an example.
     pub fn finish_sign_in(&mut self, verified: VerifiedAttempt) -> Result<SignIn> {
-        self.refuse_transaction()?;
-        self.as_one(|accounts| accounts.finish(verified))
+        self.observed(operation!("finish_sign_in"), |accounts| {
+            accounts.refuse_transaction()?;
+            accounts.as_one(|accounts| accounts.finish(verified))
+        })
     }
 
     fn finish(&mut self, verified: VerifiedAttempt) -> Result<SignIn> {
         let VerifiedAttempt { attempt, outcome } = verified;
         let new_hash = match outcome {
             Outcome::Right(new_hash) => new_hash,
-            Outcome::Refused(reason) => return Ok(SignIn::Refused(self.refusal(&attempt, reason))),
+            Outcome::Refused(reason) => return self.refuse_sign_in(&attempt, reason),
             Outcome::Failed(error) => return Err(self.take_back(&attempt, error)),
         };
         let Some(Credentials { user, .. }) = &attempt.credentials else {
-            return Ok(SignIn::Refused(self.refusal(&attempt, RefusalReason::UnknownLogin)));
+            return self.refuse_sign_in(&attempt, RefusalReason::UnknownLogin);
         };
         let is_accepted = !self.policy.refuses_unverified(user);
-        let is_as_it_was = match is_accepted {
-            true => self.record(user, new_hash)?,
-            false => self.is_as_it_was(user)?,
+        let event = match is_accepted {
+            true => self.event("sign_in", "accepted", user.id)?,
+            false => None,
         };
+        let changes = is_accepted.then(|| self.changes_of_sign_in(user, new_hash)).flatten();
         // Whoever knows an old password only clears no count of the new one.
-        if !is_as_it_was {
-            let refusal = self.refusal(&attempt, RefusalReason::Superseded);
-            return Ok(SignIn::Refused(refusal));
+        if !self.settle(&attempt, user, changes.as_ref(), event.as_ref())? {
+            return self.refuse_sign_in(&attempt, RefusalReason::Superseded);
         }
-        self.clear(&attempt)?;
         if !is_accepted {
-            let refusal = self.refusal(&attempt, RefusalReason::EmailNotVerified);
-            return Ok(SignIn::Refused(refusal));
+            return self.refuse_sign_in(&attempt, RefusalReason::EmailNotVerified);
         }
+        self.policy.audit().tell(event.as_ref());
         let device_token = self.device_token(user, attempt.device)?;
         Ok(SignIn::Accepted(Accepted { user: Box::new(user.clone()), device_token }))
     }
@@ -177,6 +183,7 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
             if !backoff.pause() {
                 return Err(Error::Busy);
             }
+            observe::retry(Retry::Changed);
         }
     }
 
@@ -242,31 +249,45 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
         Ok(())
     }
 
-    /// Writes down that somebody signed in, if that is due; whether the account is still as it was
-    /// when the password was read.
-    fn record(&mut self, user: &User, new_hash: Option<PasswordHash>) -> Result<bool> {
+    /// What is written down of somebody who signed in, if that is due.
+    fn changes_of_sign_in(
+        &self,
+        user: &User,
+        new_hash: Option<PasswordHash>,
+    ) -> Option<UserChanges> {
         let now = self.policy.now();
         let is_due = is_older(user.last_sign_in_at, now, self.policy.sign_in_recorded_every());
-        if new_hash.is_some() || is_due {
-            let signed_in = UserChanges::signed_in(new_hash, now);
-            let changed = self.write_alone(|conn| {
-                C::Backend::change_user_of_generation(conn, user, &signed_in, false)
-            })?;
-            return Ok(changed > 0);
+        (new_hash.is_some() || is_due).then(|| UserChanges::signed_in(new_hash, now))
+    }
+
+    /// A password was right: writes that down, and takes the failures in a row back, if the account
+    /// is still as it was when the password was read.
+    fn settle(
+        &mut self,
+        attempt: &SignInAttempt,
+        user: &User,
+        changes: Option<&UserChanges>,
+        event: Option<&AuditEvent>,
+    ) -> Result<bool> {
+        let (subject, bucket, until) = (attempt.subject, attempt.bucket, self.deadline());
+        let row = self.row(event);
+        let act = |conn: &mut C| {
+            let is_as_it_was = match changes {
+                Some(changes) => {
+                    C::Backend::change_user_of_generation(conn, user, changes, false)? > 0
+                }
+                None => is_as_it_was(conn, user)?,
+            };
+            if is_as_it_was {
+                C::Backend::clear_attempts(conn, subject, bucket)?;
+                C::Backend::insert_event(conn, row)?;
+            }
+            Ok(is_as_it_was)
+        };
+        match row.is_some() {
+            true => write_alone_together(self.conn, until, act),
+            false => write_alone(self.conn, until, act),
         }
-        self.is_as_it_was(user)
-    }
-
-    fn is_as_it_was(&mut self, user: &User) -> Result<bool> {
-        let found = read(self.conn, |conn| C::Backend::user_by_id(conn, user.realm, user.id))?;
-        Ok(found.is_some_and(|found| found.user.session_generation == user.session_generation))
-    }
-
-    /// A password was right: no failures in a row any more.
-    fn clear(&mut self, attempt: &SignInAttempt) -> Result<()> {
-        let (subject, bucket) = (attempt.subject, attempt.bucket);
-        self.write_alone(|conn| C::Backend::clear_attempts(conn, subject, bucket))?;
-        Ok(())
     }
 
     /// An attempt came to nothing, through no fault of whoever made it.
@@ -290,7 +311,23 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
         error
     }
 
-    pub(super) fn refusal(&self, attempt: &SignInAttempt, reason: RefusalReason) -> Refusal {
+    fn refuse_sign_in(&mut self, attempt: &SignInAttempt, reason: RefusalReason) -> Result<SignIn> {
+        Ok(SignIn::Refused(self.refuse("sign_in", attempt, reason)?))
+    }
+
+    /// Refuses a password, and records that if it is to be.
+    pub(super) fn refuse(
+        &mut self,
+        action: &str,
+        attempt: &SignInAttempt,
+        reason: RefusalReason,
+    ) -> Result<Refusal> {
+        observe::password_refused(reason, attempt.owner());
+        self.record_refusal(action, reason.code(), attempt.owner())?;
+        Ok(self.refusal(attempt, reason))
+    }
+
+    fn refusal(&self, attempt: &SignInAttempt, reason: RefusalReason) -> Refusal {
         let retry_after = match attempt.admission {
             Admission::Waiting(until) => {
                 let micros = until.as_micros().saturating_sub(self.policy.now().as_micros());
@@ -354,11 +391,17 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
     /// Does one thing on a connection without a transaction, again while the database is busy.
     pub(super) fn write_alone<T>(
         &mut self,
-        act: impl FnMut(&mut C) -> diesel::QueryResult<T>,
+        act: impl FnMut(&mut C) -> QueryResult<T>,
     ) -> Result<T> {
         let until = self.deadline();
         write_alone(self.conn, until, act)
     }
+}
+
+/// Whether no session of a user's was ended since.
+fn is_as_it_was<C: AccountConnection>(conn: &mut C, user: &User) -> QueryResult<bool> {
+    let found = C::Backend::user_by_id(conn, user.realm, user.id)?;
+    Ok(found.is_some_and(|found| found.user.session_generation == user.session_generation))
 }
 
 /// The canonical form of what somebody signs in with.

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 
 use crate::error::{DatabaseFailure, Error, Result};
+use crate::observe::{self, Retry};
 use crate::retry::{Backoff, MOST_TRIES};
 use crate::store::dialect::{Dialect, Trouble};
 use crate::store::{AccountConnection, mark_lost};
@@ -59,17 +60,28 @@ pub(super) fn write_alone_together<C: AccountConnection, T>(
     until: Instant,
     mut act: impl FnMut(&mut C) -> QueryResult<T>,
 ) -> Result<T> {
-    repeat(conn, until, |conn| {
-        let mut failed = None;
-        let done = conn.transaction(|conn| {
-            act(conn).map_err(|error| {
-                // A server may forget what the error was when it rolls back, and the rollback may
-                // fail too.
-                failed = Some(Failed::by(conn, error));
-                DieselError::RollbackTransaction
-            })
-        });
-        done.map_err(|error| failed.unwrap_or_else(|| Failed::by(conn, error)))
+    repeat(conn, until, |conn| together(conn, &mut act))
+}
+
+/// Does something of more than one statement in a transaction of its own.
+pub(super) fn together<C: AccountConnection, T>(
+    conn: &mut C,
+    act: impl FnOnce(&mut C) -> QueryResult<T>,
+) -> Result<T, Failed> {
+    let mut failed = None;
+    let mut is_done = false;
+    let done = conn.transaction(|conn| {
+        let value = act(conn).map_err(|error| {
+            // A server may forget what the error was when it rolls back, and the rollback may fail
+            // too.
+            failed = Some(Failed::by(conn, error));
+            DieselError::RollbackTransaction
+        })?;
+        is_done = true;
+        Ok(value)
+    });
+    done.map_err(|error| {
+        failed.unwrap_or_else(|| Failed { committing: is_done, ..Failed::by(conn, error) })
     })
 }
 
@@ -81,34 +93,42 @@ fn repeat<C, T>(
     let mut backoff = Backoff::until(until);
     let mut unnamed = 0;
     loop {
-        let Failed { trouble, error } = match act(conn) {
+        let Failed { trouble, error, .. } = match act(conn) {
             Ok(value) => return Ok(value),
             Err(failed) => failed,
         };
-        let at_the_end = match trouble {
-            Trouble::Contention => Error::Busy,
+        let (at_the_end, why) = match trouble {
+            Trouble::Contention => (Error::Busy, Retry::Contention),
             Trouble::Stopped => return Err(Error::Busy),
             Trouble::Unnamed if unnamed + 1 < MOST_TRIES => {
                 unnamed += 1;
-                Error::from(error)
+                (Error::from(error), Retry::Unexplained)
             }
             _ => return Err(Error::from(error)),
         };
         if !backoff.pause() {
             return Err(at_the_end);
         }
+        observe::retry(why);
     }
 }
 
 /// How an act failed.
-struct Failed {
-    trouble: Trouble,
-    error: DieselError,
+pub(super) struct Failed {
+    pub(super) trouble: Trouble,
+    pub(super) error: DieselError,
+    /// Whether all of it was done, and only the commit failed.
+    pub(super) committing: bool,
 }
 
 impl Failed {
-    fn by<C: AccountConnection>(conn: &mut C, error: DieselError) -> Self {
-        Self { trouble: Trouble::on(conn, &error), error }
+    /// In a transaction of the host's.
+    pub(super) fn in_transaction<C: AccountConnection>(conn: &mut C, error: DieselError) -> Self {
+        Self { trouble: Trouble::in_transaction(conn, &error), error, committing: false }
+    }
+
+    pub(super) fn by<C: AccountConnection>(conn: &mut C, error: DieselError) -> Self {
+        Self { trouble: Trouble::on(conn, &error), error, committing: false }
     }
 }
 

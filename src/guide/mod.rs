@@ -24,6 +24,15 @@ pub mod sign_in {}
 #[doc = include_str!("hashing.md")]
 pub mod hashing {}
 
+/// # What is told: logs and metrics
+#[doc = include_str!("observing.md")]
+pub mod observing {}
+
+/// # The record of what was done
+#[cfg(feature = "audit")]
+#[doc = include_str!("audit.md")]
+pub mod audit {}
+
 /// # Migrating from Django
 #[doc = include_str!("django.md")]
 pub mod django {}

@@ -15,3 +15,4 @@ pub use self::invalid::{Field, FieldError, InvalidUser, Violation};
 pub use self::username::{COMMON_RESERVED_USERNAMES, Scripts, UsernameRules};
 
 pub(crate) use self::assigned::is_assigned;
+pub(crate) use self::character::unsafe_character;

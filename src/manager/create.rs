@@ -6,10 +6,12 @@ use diesel::r2d2::{ConnectionManager, R2D2Connection};
 use r2d2::PooledConnection;
 
 use super::UserManager;
-use crate::accounts::{Connections, create, recognise};
+use crate::accounts::{Accounts, Connections, Insertion, create, recognise};
+use crate::audit::{AuditEvent, event_of_creation, outcome_of};
 use crate::creation::Creation;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::new_user::{NewUser, PreparedUser};
+use crate::observe::{self, operation};
 use crate::policy::{Candidate, Duplicates};
 use crate::store::AccountConnection;
 use crate::store::mark_lost;
@@ -71,17 +73,7 @@ where
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn create_user(&self, new_user: NewUser) -> Result<Creation> {
-        let candidate = self.policy.validate(new_user)?;
-        let started = Instant::now();
-        let mut budget = self.policy.deadline();
-        if self.policy.duplicates() == Duplicates::ReturnExisting {
-            if let Some(answer) = self.recognise(&candidate, started + budget)? {
-                return answer;
-            }
-            budget = budget.saturating_sub(started.elapsed());
-        }
-        let prepared = self.policy.hash(candidate)?;
-        self.insert(&prepared, Instant::now() + budget)
+        self.observed(operation!("create_user"), || self.create(new_user))
     }
 
     /// The second half of [`UserManager::create_user`], for a user who is prepared already.
@@ -103,13 +95,64 @@ where
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn create_prepared_user(&self, prepared: &PreparedUser) -> Result<Creation> {
-        self.insert(prepared, Instant::now() + self.policy.deadline())
+        self.observed(operation!("create_prepared_user").about(prepared.id), || {
+            self.insert(prepared, Instant::now() + self.policy.deadline())
+        })
+    }
+
+    fn create(&self, new_user: NewUser) -> Result<Creation> {
+        let candidate = self.policy.validate(new_user)?;
+        let started = Instant::now();
+        let budget = self.policy.deadline();
+        if self.policy.duplicates() == Duplicates::Refuse {
+            return self.insert(&self.policy.hash(candidate)?, Instant::now() + budget);
+        }
+        if let Some(answer) = self.recognise(&candidate, started + budget)? {
+            return self.record(None, answer, started + budget);
+        }
+        let budget = budget.saturating_sub(started.elapsed());
+        let creation = self.insert(&self.policy.hash(candidate)?, Instant::now() + budget)?;
+        if let Creation::Existing(existing) = &creation {
+            observe::race_recovered(existing.user_id());
+        }
+        Ok(creation)
     }
 
     fn insert(&self, prepared: &PreparedUser, until: Instant) -> Result<Creation> {
-        let mut connections = Pooled { manager: self, current: None };
         let wanted = InsertUser::new(prepared, self.realm, self.policy.now());
-        create(&mut connections, self.policy.duplicates(), &wanted, until)
+        let event = event_of_creation(&self.policy, &self.context, "create", &wanted);
+        let insertion = Insertion {
+            wanted: &wanted,
+            event: event.as_ref().filter(|_| self.policy.audit().table),
+            duplicates: self.policy.duplicates(),
+        };
+        let answer = create(&mut Pooled { manager: self, current: None }, &insertion, until);
+        self.record(event.as_ref(), answer, until)
+    }
+
+    /// Records what a creation came to, if that is to be: on a connection of its own, for the one of
+    /// the creation is given back.
+    fn record(
+        &self,
+        created: Option<&AuditEvent>,
+        answer: Result<Creation>,
+        until: Instant,
+    ) -> Result<Creation> {
+        let audit = self.policy.audit();
+        match outcome_of(&answer) {
+            Some(("created", _)) => audit.tell(created),
+            Some(_) if audit.is_on() => {
+                let record =
+                    |accounts: &mut Accounts<'_, C>| accounts.record_creation(None, &answer);
+                match self.act_until(until, record) {
+                    Ok(()) => {}
+                    Err(error @ Error::HostMustRollBack(_)) => return Err(error),
+                    Err(error) => observe::record_lost(&error),
+                }
+            }
+            _ => {}
+        }
+        answer
     }
 
     fn recognise(&self, candidate: &Candidate, until: Instant) -> Result<Option<Result<Creation>>> {

@@ -6,6 +6,7 @@ use super::UserManager;
 use crate::accounts::IMPORT_BATCH;
 use crate::error::Result;
 use crate::import::{ImportOutcome, ImportSummary, ImportUser, InvalidImport, PreparedImport};
+use crate::observe::operation;
 use crate::store::AccountConnection;
 
 impl<C> UserManager<C>
@@ -50,6 +51,14 @@ where
     pub fn import_users(
         &self,
         users: impl IntoIterator<Item = ImportUser>,
+        heard: impl FnMut(u64, &ImportOutcome),
+    ) -> Result<ImportSummary> {
+        self.observed(operation!("import_users"), || self.import(users, heard))
+    }
+
+    fn import(
+        &self,
+        users: impl IntoIterator<Item = ImportUser>,
         mut heard: impl FnMut(u64, &ImportOutcome),
     ) -> Result<ImportSummary> {
         let mut summary = ImportSummary::default();
@@ -66,7 +75,8 @@ where
                 users.by_ref().take(IMPORT_BATCH).map(|user| self.policy.prepare_import(&user));
             let batch = batch.collect::<Result<Vec<_>>>()?;
             let (valid, invalid) = part(batch);
-            let outcomes = self.act(|accounts| accounts.import_users(&valid))?;
+            let outcomes =
+                self.act(operation!("import_users"), |accounts| accounts.import_users(&valid))?;
             let mut outcomes = outcomes.into_iter();
             for invalid in invalid {
                 match invalid {

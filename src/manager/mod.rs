@@ -7,19 +7,29 @@ use diesel::r2d2::{ConnectionManager, R2D2Connection};
 use r2d2::{Pool, PooledConnection};
 
 use crate::accounts::{Accounts, FailedAttempts, UserCursor};
+#[cfg(feature = "audit")]
+use crate::audit::AuditEvent;
 use crate::context::Context;
 use crate::error::{Error, PoolFailure, Result};
 use crate::new_user::{NewUser, PreparedUser};
+use crate::observe::{self, Answer, Operation, operation};
 use crate::policy::Policy;
 use crate::store::AccountConnection;
 use crate::store::check::SchemaReport;
-use crate::store::dialect::Trouble;
+use crate::store::dialect::{Dialect, Trouble};
 use crate::store::mark_lost;
+#[cfg(feature = "audit")]
+use crate::timestamp::Timestamp;
 use crate::user::{RealmId, User, UserId};
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod create;
 mod import;
 mod sign_in;
+
+#[cfg(feature = "tokio")]
+pub use self::asynchronous::AsyncUserManager;
 
 /// Manages the accounts in one database, through the host's own pool.
 ///
@@ -85,6 +95,12 @@ where
         &self.policy
     }
 
+    /// The realm that it works in.
+    #[must_use]
+    pub fn realm(&self) -> RealmId {
+        self.realm
+    }
+
     /// The operations on a connection of the host's, in its transaction if one is open.
     ///
     /// ```
@@ -127,7 +143,7 @@ where
     ///
     /// As [`Accounts::migrate`], and [`Error::Pool`].
     pub fn migrate(&self) -> Result<()> {
-        self.act(|accounts| accounts.migrate())
+        self.act(operation!("migrate"), |accounts| accounts.migrate())
     }
 
     /// [`Accounts::check`] on a pooled connection.
@@ -136,7 +152,7 @@ where
     ///
     /// As [`Accounts::check`], and [`Error::Pool`].
     pub fn check(&self) -> Result<SchemaReport> {
-        self.act(|accounts| accounts.check())
+        self.act(operation!("check"), |accounts| accounts.check())
     }
 
     /// [`Accounts::user_by_id`] on a pooled connection.
@@ -145,7 +161,7 @@ where
     ///
     /// As [`Accounts::user_by_id`], and [`Error::Pool`].
     pub fn user_by_id(&self, id: UserId) -> Result<Option<User>> {
-        self.act(|accounts| accounts.user_by_id(id))
+        self.act(operation!("user_by_id").about(id), |accounts| accounts.user_by_id(id))
     }
 
     /// [`Accounts::user_by_username`] on a pooled connection.
@@ -154,7 +170,7 @@ where
     ///
     /// As [`Accounts::user_by_username`], and [`Error::Pool`].
     pub fn user_by_username(&self, username: &str) -> Result<Option<User>> {
-        self.act(|accounts| accounts.user_by_username(username))
+        self.act(operation!("user_by_username"), |accounts| accounts.user_by_username(username))
     }
 
     /// [`Accounts::user_by_email`] on a pooled connection.
@@ -163,7 +179,7 @@ where
     ///
     /// As [`Accounts::user_by_email`], and [`Error::Pool`].
     pub fn user_by_email(&self, email: &str) -> Result<Option<User>> {
-        self.act(|accounts| accounts.user_by_email(email))
+        self.act(operation!("user_by_email"), |accounts| accounts.user_by_email(email))
     }
 
     /// [`Accounts::user_by_login`] on a pooled connection.
@@ -172,7 +188,7 @@ where
     ///
     /// As [`Accounts::user_by_login`], and [`Error::Pool`].
     pub fn user_by_login(&self, login: &str) -> Result<Option<User>> {
-        self.act(|accounts| accounts.user_by_login(login))
+        self.act(operation!("user_by_login"), |accounts| accounts.user_by_login(login))
     }
 
     /// [`Accounts::list_users`] on a pooled connection.
@@ -181,7 +197,7 @@ where
     ///
     /// As [`Accounts::list_users`], and [`Error::Pool`].
     pub fn list_users(&self, after: Option<UserCursor>, limit: u32) -> Result<Vec<User>> {
-        self.act(|accounts| accounts.list_users(after, limit))
+        self.act(operation!("list_users"), |accounts| accounts.list_users(after, limit))
     }
 
     /// [`Accounts::users_by_username_prefix`] on a pooled connection.
@@ -195,7 +211,9 @@ where
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<User>> {
-        self.act(|accounts| accounts.users_by_username_prefix(prefix, after, limit))
+        self.act(operation!("users_by_username_prefix"), |accounts| {
+            accounts.users_by_username_prefix(prefix, after, limit)
+        })
     }
 
     /// [`Accounts::users_by_email_prefix`] on a pooled connection.
@@ -209,7 +227,9 @@ where
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<User>> {
-        self.act(|accounts| accounts.users_by_email_prefix(prefix, after, limit))
+        self.act(operation!("users_by_email_prefix"), |accounts| {
+            accounts.users_by_email_prefix(prefix, after, limit)
+        })
     }
 
     /// [`Accounts::disable_user`] on a pooled connection.
@@ -218,7 +238,7 @@ where
     ///
     /// As [`Accounts::disable_user`], and [`Error::Pool`].
     pub fn disable_user(&self, id: UserId) -> Result<()> {
-        self.act(|accounts| accounts.disable_user(id))
+        self.act(operation!("disable_user").about(id), |accounts| accounts.disable_user(id))
     }
 
     /// [`Accounts::enable_user`] on a pooled connection.
@@ -227,7 +247,7 @@ where
     ///
     /// As [`Accounts::enable_user`], and [`Error::Pool`].
     pub fn enable_user(&self, id: UserId) -> Result<()> {
-        self.act(|accounts| accounts.enable_user(id))
+        self.act(operation!("enable_user").about(id), |accounts| accounts.enable_user(id))
     }
 
     /// [`Accounts::reserve_user`] on a pooled connection.
@@ -236,7 +256,7 @@ where
     ///
     /// As [`Accounts::reserve_user`], and [`Error::Pool`].
     pub fn reserve_user(&self, id: UserId) -> Result<()> {
-        self.act(|accounts| accounts.reserve_user(id))
+        self.act(operation!("reserve_user").about(id), |accounts| accounts.reserve_user(id))
     }
 
     /// [`Accounts::delete_user`] on a pooled connection.
@@ -245,7 +265,7 @@ where
     ///
     /// As [`Accounts::delete_user`], and [`Error::Pool`].
     pub fn delete_user(&self, id: UserId) -> Result<()> {
-        self.act(|accounts| accounts.delete_user(id))
+        self.act(operation!("delete_user").about(id), |accounts| accounts.delete_user(id))
     }
 
     /// [`Accounts::set_unusable_password`] on a pooled connection.
@@ -254,7 +274,9 @@ where
     ///
     /// As [`Accounts::set_unusable_password`], and [`Error::Pool`].
     pub fn set_unusable_password(&self, id: UserId) -> Result<()> {
-        self.act(|accounts| accounts.set_unusable_password(id))
+        self.act(operation!("set_unusable_password").about(id), |accounts| {
+            accounts.set_unusable_password(id)
+        })
     }
 
     /// [`Accounts::require_password_change`] on a pooled connection.
@@ -263,7 +285,9 @@ where
     ///
     /// As [`Accounts::require_password_change`], and [`Error::Pool`].
     pub fn require_password_change(&self, id: UserId) -> Result<()> {
-        self.act(|accounts| accounts.require_password_change(id))
+        self.act(operation!("require_password_change").about(id), |accounts| {
+            accounts.require_password_change(id)
+        })
     }
 
     /// [`Accounts::unlock_user`] on a pooled connection.
@@ -272,7 +296,7 @@ where
     ///
     /// As [`Accounts::unlock_user`], and [`Error::Pool`].
     pub fn unlock_user(&self, id: UserId) -> Result<()> {
-        self.act(|accounts| accounts.unlock_user(id))
+        self.act(operation!("unlock_user").about(id), |accounts| accounts.unlock_user(id))
     }
 
     /// [`Accounts::failed_attempts`] on a pooled connection.
@@ -281,7 +305,7 @@ where
     ///
     /// As [`Accounts::failed_attempts`], and [`Error::Pool`].
     pub fn failed_attempts(&self, id: UserId) -> Result<FailedAttempts> {
-        self.act(|accounts| accounts.failed_attempts(id))
+        self.act(operation!("failed_attempts").about(id), |accounts| accounts.failed_attempts(id))
     }
 
     /// [`Accounts::forget_old_attempts`] on a pooled connection.
@@ -290,12 +314,59 @@ where
     ///
     /// As [`Accounts::forget_old_attempts`], and [`Error::Pool`].
     pub fn forget_old_attempts(&self, limit: u32) -> Result<usize> {
-        self.act(|accounts| accounts.forget_old_attempts(limit))
+        self.act(operation!("forget_old_attempts"), |accounts| accounts.forget_old_attempts(limit))
+    }
+
+    /// How many connections the pool has at most.
+    #[cfg(feature = "tokio")]
+    fn most_connections(&self) -> usize {
+        usize::try_from(self.pool.max_size()).unwrap_or(usize::MAX)
     }
 
     /// Does one thing on a pooled connection, which nobody gets again if it was lost meanwhile.
-    fn act<T>(&self, act: impl FnOnce(&mut Accounts<'_, C>) -> Result<T>) -> Result<T> {
-        self.act_until(Instant::now() + self.policy.deadline(), act)
+    pub(crate) fn act<T: Answer>(
+        &self,
+        operation: Operation,
+        act: impl FnOnce(&mut Accounts<'_, C>) -> Result<T>,
+    ) -> Result<T> {
+        self.observed(operation, || self.act_until(Instant::now() + self.policy.deadline(), act))
+    }
+
+    /// [`Accounts::events_of_user`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::events_of_user`], and [`Error::Pool`].
+    #[cfg(feature = "audit")]
+    pub fn events_of_user(
+        &self,
+        id: UserId,
+        before: Option<&AuditEvent>,
+        limit: u32,
+    ) -> Result<Vec<AuditEvent>> {
+        let told = operation!("events_of_user").about(id);
+        self.act(told, |accounts| accounts.events_of_user(id, before, limit))
+    }
+
+    /// [`Accounts::forget_old_events`] on a pooled connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::forget_old_events`], and [`Error::Pool`].
+    #[cfg(feature = "audit")]
+    pub fn forget_old_events(&self, before: Timestamp, limit: u32) -> Result<usize> {
+        self.act(operation!("forget_old_events"), |accounts| {
+            accounts.forget_old_events(before, limit)
+        })
+    }
+
+    /// Does something that the host's logs and metrics are told of.
+    fn observed<T: Answer>(
+        &self,
+        operation: Operation,
+        act: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        observe::observed(C::Backend::ENGINE, operation, act)
     }
 
     /// The same as a part of something that must be over by then.
@@ -316,17 +387,20 @@ where
 
     /// Does two things on pooled connections, and something between that takes time of its own and
     /// no connection.
-    fn act_twice<T, U, V>(
+    fn act_twice<T, U, V: Answer>(
         &self,
+        operation: Operation,
         begin: impl FnOnce(&mut Accounts<'_, C>) -> Result<T>,
         between: impl FnOnce(T) -> Result<U>,
         finish: impl FnOnce(&mut Accounts<'_, C>, U) -> Result<V>,
     ) -> Result<V> {
-        let (started, budget) = (Instant::now(), self.policy.deadline());
-        let begun = self.act_until(started + budget, begin)?;
-        let budget = budget.saturating_sub(started.elapsed());
-        let value = between(begun)?;
-        self.act_until(Instant::now() + budget, |accounts| finish(accounts, value))
+        self.observed(operation, || {
+            let (started, budget) = (Instant::now(), self.policy.deadline());
+            let begun = self.act_until(started + budget, begin)?;
+            let budget = budget.saturating_sub(started.elapsed());
+            let value = between(begun)?;
+            self.act_until(Instant::now() + budget, |accounts| finish(accounts, value))
+        })
     }
 
     /// A connection, waited for no longer than the host's pool is set to wait.

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::engine::Argon2Engine;
 use crate::error::{Error, HashingFailure, Result};
+use crate::observe::{self, Queued};
 
 /// What a hash is wanted for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -74,11 +75,15 @@ impl Gate {
         if memory_kib > self.limits.budget_kib {
             return Err(Error::Hashing(HashingFailure::OverBudget));
         }
+        // Dropped after the lock.
+        let mut queued = None;
         let mut state = self.shared.lock();
         if state.free_kib >= memory_kib && state.queues.iter().all(VecDeque::is_empty) {
             state.grant(memory_kib);
         } else {
-            state = self.wait(state, purpose, memory_kib)?;
+            state = self
+                .wait(state, purpose, memory_kib, &mut queued)
+                .inspect_err(|_| observe::hash_rejected())?;
         }
         // From here on the permit gives back what was taken.
         let mut permit = Permit {
@@ -101,10 +106,11 @@ impl Gate {
     }
 
     fn wait<'a>(
-        &self,
+        &'a self,
         mut state: MutexGuard<'a, State>,
         purpose: Purpose,
         memory_kib: u64,
+        told: &mut Option<Queued>,
     ) -> Result<MutexGuard<'a, State>> {
         let queued = state.queue(purpose).len();
         if queued >= self.limits.queue_length {
@@ -116,6 +122,9 @@ impl Gate {
             called: Condvar::new(),
         });
         state.queue(purpose).push_back(Arc::clone(&ticket));
+        drop(state);
+        *told = Some(Queued::new());
+        state = self.shared.lock();
         let until = Instant::now() + self.limits.longest_wait;
         while !ticket.granted.load(Ordering::Relaxed) {
             let remaining = until.saturating_duration_since(Instant::now());
@@ -129,6 +138,14 @@ impl Gate {
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         Ok(state)
+    }
+
+    /// Refuses somebody who was kept from entering behind so many.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn refuse(&self, queued: usize) -> Error {
+        let refused = self.busy(&self.shared.lock(), queued);
+        observe::hash_rejected();
+        refused
     }
 
     /// How long it takes until those who wait now have been served.
@@ -186,6 +203,7 @@ impl Permit<'_> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
+        let held = self.since.elapsed();
         // An engine that panicked may be in any state, one that served a dear hash has too much
         // memory.
         let is_usual = self.engine_kib <= self.gate.limits.kept_kib;
@@ -202,11 +220,12 @@ impl Drop for Permit<'_> {
         }
         state.free_kib += self.memory_kib;
         state.mean = match state.mean {
-            Duration::ZERO => self.since.elapsed(),
-            mean => (mean * 7 + self.since.elapsed()) / 8,
+            Duration::ZERO => held,
+            mean => (mean * 7 + held) / 8,
         };
         state.call();
         self.gate.keep_for_a_while(state);
+        observe::hashed(held);
     }
 }
 

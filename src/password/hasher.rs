@@ -94,6 +94,12 @@ impl Hasher {
         Self { settings, gate, floor }
     }
 
+    /// What somebody hears who is not let in behind so many.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn busy(&self, queued: usize) -> Error {
+        self.gate.refuse(queued)
+    }
+
     /// Hashes a new password, with a salt of its own.
     pub(crate) fn hash(&self, password: &Password) -> Result<PasswordHash> {
         let memory = u64::from(self.settings.cost.memory_kib());

@@ -172,6 +172,21 @@ impl Hashing {
     }
 
     /// What is wrong with these settings.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn concurrent(&self) -> usize {
+        self.concurrent
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn queue(&self) -> usize {
+        self.queue_length
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn wait(&self) -> Duration {
+        self.longest_wait
+    }
+
     pub(crate) fn problem(&self) -> Option<&'static str> {
         let ids = self.peppers.iter().map(Pepper::id);
         if ids.clone().enumerate().any(|(at, id)| ids.clone().take(at).any(|other| other == id)) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Policy;
+use crate::audit::Audit;
 use crate::identity::{EmailRules, Field, UsernameRules};
 use crate::password::{Hashing, PasswordRules};
 use crate::secret_key::SecretKey;
@@ -24,6 +25,7 @@ pub struct PolicyBuilder {
     pub(super) sign_in_recorded_every: Duration,
     pub(super) duplicates: Duplicates,
     pub(super) deadline: Duration,
+    pub(super) audit: Audit,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -117,6 +119,27 @@ impl PolicyBuilder {
         self
     }
 
+    /// Whether what is done to accounts is recorded in the table `account_events`, in the
+    /// transaction of the act itself: neither is ever there without the other. Defaults to `false`.
+    ///
+    /// A creation on a connection of the library's own is one transaction then. What is refused is
+    /// recorded by itself: if that fails the answer is the same, and a metric tells
+    /// (`account_record_lost_total`). See the [guide](crate::guide::audit).
+    #[cfg(feature = "audit")]
+    #[must_use]
+    pub fn audit_table(mut self, recorded: bool) -> Self {
+        self.audit.table = recorded;
+        self
+    }
+
+    /// Who else hears of what is done to accounts. Defaults to nobody.
+    #[cfg(feature = "audit")]
+    #[must_use]
+    pub fn audit_sink(mut self, sink: impl crate::audit::AuditSink + 'static) -> Self {
+        self.audit.sink = Some(Arc::new(sink));
+        self
+    }
+
     /// Where the times that are stored come from. Defaults to the clock of this machine.
     ///
     /// Outside tests it must tell microseconds apart: the time of a creation is what tells two
@@ -161,6 +184,7 @@ impl Default for PolicyBuilder {
             sign_in_recorded_every: Duration::from_secs(3600),
             duplicates: Duplicates::default(),
             deadline: Duration::from_secs(10),
+            audit: Audit::default(),
             clock: Arc::new(SystemClock),
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::audit::Audit;
 use crate::error::{Error, Result};
 use crate::identity::email::Email;
 use crate::identity::key::EmailKey;
@@ -201,6 +202,10 @@ impl Policy {
         &self.rules.throttle
     }
 
+    pub(crate) fn audit(&self) -> &Audit {
+        &self.rules.audit
+    }
+
     pub(crate) fn device_key(&self) -> Option<&SecretKey> {
         self.rules.secret_key.as_ref()
     }
@@ -221,6 +226,30 @@ impl Policy {
 
     pub(crate) fn deadline(&self) -> Duration {
         self.rules.deadline
+    }
+
+    /// How many passwords are hashed at once.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn concurrent_hashes(&self) -> usize {
+        self.rules.hashing.concurrent()
+    }
+
+    /// How many may wait for that.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn queue_length(&self) -> usize {
+        self.rules.hashing.queue()
+    }
+
+    /// For how long.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn longest_wait(&self) -> Duration {
+        self.rules.hashing.wait()
+    }
+
+    /// What somebody hears who is not let in behind so many.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn hashing_busy(&self, queued: usize) -> Error {
+        self.hasher.busy(queued)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -62,7 +62,8 @@ impl Finding {
         self.problem
     }
 
-    /// The table, the column, the columns of an index, or the setting that it is wrong with.
+    /// The table, the column, the columns of an index, or the setting that it is wrong with. What is
+    /// of another table than `account_users` stands in brackets behind its name.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
@@ -276,13 +277,19 @@ where
     if !indexes.iter().any(|index| index.columns == PAGE_INDEX && index.whole) {
         findings.push(Finding::new(SchemaProblem::MissingIndex, PAGE_INDEX.join(", ")));
     }
-    let attempts = B::columns(conn, "account_attempts")?;
-    if attempts.is_empty() {
-        findings.push(Finding::new(SchemaProblem::MissingTable, "account_attempts"));
-    } else {
-        check_columns(&attempts, &ATTEMPT_COLUMNS, &[], &mut findings);
-        let indexes = B::indexes(conn, "account_attempts")?;
-        check_indexes(&indexes, &ATTEMPT_INDEXES, &mut findings);
+    for (table, columns, indexes) in OTHER_TABLES {
+        let found = B::columns(conn, table)?;
+        if found.is_empty() {
+            findings.push(Finding::new(SchemaProblem::MissingTable, table));
+        } else {
+            let mut of_table = Vec::new();
+            check_columns(&found, columns, &[], &mut of_table);
+            check_indexes(&B::indexes(conn, table)?, indexes, &mut of_table);
+            let named = |finding: Finding| {
+                Finding::new(finding.problem, format!("{table} ({})", finding.subject))
+            };
+            findings.extend(of_table.into_iter().map(named));
+        }
     }
     if complete && B::has_other_key_version(conn)? {
         findings.push(Finding::new(SchemaProblem::MixedKeyVersions, "account_users"));
@@ -397,6 +404,15 @@ const COLUMNS: [Column; 17] = [
     ("password_change_required", Kind::Small, 0, Always),
 ];
 
+/// A table, with its columns and its unique indexes.
+type Table = (&'static str, &'static [Column], &'static [&'static [&'static str]]);
+
+const OTHER_TABLES: [Table; 3] = [
+    ("account_attempts", &ATTEMPT_COLUMNS, &[&["subject", "client"]]),
+    ("account_limits", &LIMIT_COLUMNS, &[&["id"]]),
+    ("account_events", &EVENT_COLUMNS, &[&["id"]]),
+];
+
 const ATTEMPT_COLUMNS: [Column; 6] = [
     ("subject", Kind::Id, 0, Always),
     ("client", Kind::Id, 0, Always),
@@ -406,8 +422,21 @@ const ATTEMPT_COLUMNS: [Column; 6] = [
     ("last_at", Kind::Big, 0, Always),
 ];
 
-const UNIQUE_INDEXES: [&[&str]; 3] = [&["id"], &["realm", "username_key"], &["realm", "email_key"]];
+const LIMIT_COLUMNS: [Column; 2] =
+    [("id", Kind::Id, 0, Always), ("theoretical_arrival", Kind::Big, 0, Always)];
 
-const ATTEMPT_INDEXES: [&[&str]; 1] = [&["subject", "client"]];
+const EVENT_COLUMNS: [Column; 9] = [
+    ("id", Kind::Id, 0, Always),
+    ("realm", Kind::Id, 0, Always),
+    ("occurred_at", Kind::Big, 0, Always),
+    ("action", Kind::Ascii, 40, Always),
+    ("outcome", Kind::Ascii, 40, Always),
+    ("user_id", Kind::Id, 0, Sometimes),
+    ("actor", Kind::Id, 0, Sometimes),
+    ("client", Kind::Text, 255, Sometimes),
+    ("request_id", Kind::Text, 255, Sometimes),
+];
+
+const UNIQUE_INDEXES: [&[&str]; 3] = [&["id"], &["realm", "username_key"], &["realm", "email_key"]];
 
 const PAGE_INDEX: [&str; 3] = ["realm", "created_at", "id"];

@@ -188,9 +188,9 @@ pub(crate) fn remaining_millis(until: Instant) -> i64 {
 }
 
 /// The newest version of the schema that this crate knows.
-pub(crate) const SCHEMA_VERSION: i32 = 2;
+pub(crate) const SCHEMA_VERSION: i32 = 4;
 
-const MYSQL: [Migration; 2] = [
+const MYSQL: [Migration; 4] = [
     Migration {
         version: 1,
         name: "account_users",
@@ -203,9 +203,21 @@ const MYSQL: [Migration; 2] = [
         sql: include_str!("migrations/mysql/0002_account_attempts.sql"),
         tables: &["account_attempts"],
     },
+    Migration {
+        version: 3,
+        name: "account_limits",
+        sql: include_str!("migrations/mysql/0003_account_limits.sql"),
+        tables: &["account_limits"],
+    },
+    Migration {
+        version: 4,
+        name: "account_events",
+        sql: include_str!("migrations/mysql/0004_account_events.sql"),
+        tables: &["account_events"],
+    },
 ];
 
-const POSTGRES: [Migration; 2] = [
+const POSTGRES: [Migration; 4] = [
     Migration {
         version: 1,
         name: "account_users",
@@ -218,9 +230,21 @@ const POSTGRES: [Migration; 2] = [
         sql: include_str!("migrations/postgres/0002_account_attempts.sql"),
         tables: &["account_attempts"],
     },
+    Migration {
+        version: 3,
+        name: "account_limits",
+        sql: include_str!("migrations/postgres/0003_account_limits.sql"),
+        tables: &["account_limits"],
+    },
+    Migration {
+        version: 4,
+        name: "account_events",
+        sql: include_str!("migrations/postgres/0004_account_events.sql"),
+        tables: &["account_events"],
+    },
 ];
 
-const SQLITE: [Migration; 2] = [
+const SQLITE: [Migration; 4] = [
     Migration {
         version: 1,
         name: "account_users",
@@ -232,6 +256,18 @@ const SQLITE: [Migration; 2] = [
         name: "account_attempts",
         sql: include_str!("migrations/sqlite/0002_account_attempts.sql"),
         tables: &["account_attempts"],
+    },
+    Migration {
+        version: 3,
+        name: "account_limits",
+        sql: include_str!("migrations/sqlite/0003_account_limits.sql"),
+        tables: &["account_limits"],
+    },
+    Migration {
+        version: 4,
+        name: "account_events",
+        sql: include_str!("migrations/sqlite/0004_account_events.sql"),
+        tables: &["account_events"],
     },
 ];
 

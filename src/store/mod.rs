@@ -9,6 +9,8 @@ use diesel::connection::{Connection, LoadConnection, TransactionManager};
 pub(crate) mod attempts;
 pub(crate) mod check;
 pub(crate) mod dialect;
+pub(crate) mod events;
+pub(crate) mod limits;
 pub(crate) mod migrate;
 pub(crate) mod rows;
 pub mod schema;
@@ -16,6 +18,8 @@ pub(crate) mod users;
 
 use self::attempts::AttemptQueries;
 use self::dialect::Dialect;
+use self::events::EventQueries;
+use self::limits::LimitQueries;
 use self::migrate::{LedgerQueries, MigrationSteps};
 use self::users::UserQueries;
 
@@ -46,7 +50,13 @@ impl<C> AccountConnection for C where C: LoadConnection<Backend: AccountBackend<
 )]
 #[expect(private_bounds, reason = "the query traits seal this one")]
 pub trait AccountBackend<C>:
-    AttemptQueries<C> + Dialect<C> + LedgerQueries<C> + MigrationSteps<C> + UserQueries<C>
+    AttemptQueries<C>
+    + Dialect<C>
+    + EventQueries<C>
+    + LedgerQueries<C>
+    + LimitQueries<C>
+    + MigrationSteps<C>
+    + UserQueries<C>
 {
 }
 

@@ -80,6 +80,41 @@ account_attempts (subject, client) {
 }
 }
 
+diesel::table! {
+/// What was done of late under a limit that instances share. For this crate alone.
+account_limits (id) {
+    /// 16 bytes of a digest.
+    id -> crate::store::schema::sql_types::AccountId,
+    /// When the next one would come if all kept to the pace, in microseconds since 1970.
+    theoretical_arrival -> BigInt,
+}
+}
+
+diesel::table! {
+/// What was done to accounts, if the policy keeps a record. Rows are only inserted, and deleted when
+/// they are old; columns are only ever added.
+account_events (id) {
+    /// Identifies the event. That of a creation is derived from the id of the account.
+    id -> crate::store::schema::sql_types::AccountId,
+    /// The realm in which it was done.
+    realm -> crate::store::schema::sql_types::AccountId,
+    /// In microseconds since 1970.
+    occurred_at -> BigInt,
+    /// What was done: the code of an action.
+    action -> Text,
+    /// What came of it: the code of an outcome.
+    outcome -> Text,
+    /// To whose account; NULL if to nobody's. The account may be gone.
+    user_id -> Nullable<crate::store::schema::sql_types::AccountId>,
+    /// By whom, if not by the person whom the account belongs to.
+    actor -> Nullable<crate::store::schema::sql_types::AccountId>,
+    /// Where it came from, as the host said.
+    client -> Nullable<Text>,
+    /// What the host calls the request.
+    request_id -> Nullable<Text>,
+}
+}
+
 diesel::allow_tables_to_appear_in_same_query!(account_attempts, account_users);
 
 /// Lets a table of the host's be joined with `account_users`, through the column that refers to it.

@@ -85,7 +85,7 @@ fn damages(engine: Engine) -> Vec<Damage> {
         ("DROP TABLE account_attempts".to_owned(), vec![(MissingTable, "account_attempts")]),
         (
             "ALTER TABLE account_attempts DROP COLUMN failures".to_owned(),
-            vec![(MissingColumn, "failures")],
+            vec![(MissingColumn, "account_attempts (failures)")],
         ),
         (
             "UPDATE account_migrations SET name = 'x'".to_owned(),

@@ -69,6 +69,24 @@ impl Registration {
         }
     }
 
+    /// What was typed into a form.
+    #[must_use]
+    pub fn new(username: String, email: String, password: Password) -> Self {
+        Self { username, email, password }
+    }
+
+    /// What was typed as username.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// What was typed as address.
+    #[must_use]
+    pub fn email(&self) -> &str {
+        &self.email
+    }
+
     /// What the library makes an account of.
     #[must_use]
     pub fn into_new_user(self) -> NewUser {
@@ -90,7 +108,7 @@ impl UnreadableBody {
 
 /// Media types are compared without regard to case, and JSON has no parameters that mean anything
 /// (RFC 8259, section 11).
-fn is_json(content_type: &str) -> bool {
+pub(crate) fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("application/json")
 }

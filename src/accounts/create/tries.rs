@@ -7,6 +7,7 @@ use diesel::result::Error as DieselError;
 use super::Connections;
 use crate::creation::Creation;
 use crate::error::{DatabaseFailure, Error, Result};
+use crate::observe::{self, Retry};
 use crate::retry::{Backoff, MOST_TRIES};
 use crate::user::UserId;
 
@@ -29,14 +30,15 @@ pub(super) fn try_until<C>(
             // The pool may be set to wait for less than there is time to find out.
             Err(_) => Attempt::Contention,
         };
-        let goes_on = match tries.learn(attempt) {
+        let (goes_on, why) = match tries.learn(attempt) {
             Next::Answer(answer) => return answer,
-            Next::Again => true,
-            Next::Reconnect => connections.replace_lost(),
+            Next::Again(why) => (true, why),
+            Next::Reconnect => (connections.replace_lost(), Retry::Lost),
         };
         if !goes_on || !backoff.pause() {
             return Err(tries.if_settled(Error::Busy));
         }
+        observe::retry(why);
     }
 }
 
@@ -51,6 +53,8 @@ pub(super) enum Attempt {
     Contention,
     /// The connection was lost, and with it the answer to the insertion.
     LostInserting(DieselError),
+    /// The commit of the insertion failed, and nobody can tell why.
+    Uncommitted(DieselError),
     /// The connection was lost when the insertion had been refused as a duplicate.
     LostReading(DieselError),
     /// Refused for good.
@@ -68,7 +72,7 @@ pub(super) enum Attempt {
 /// What is to be done.
 enum Next {
     Answer(Result<Creation>),
-    Again,
+    Again(Retry),
     Reconnect,
 }
 
@@ -93,42 +97,52 @@ impl Tries {
 
     fn learn(&mut self, attempt: Attempt) -> Next {
         match attempt {
-            Attempt::Own(creation) => return Next::Answer(Ok(creation)),
-            Attempt::Strangers(answer) => return Next::Answer(self.if_answered(answer)),
-            Attempt::Contention => {}
+            Attempt::Own(creation) => Next::Answer(Ok(creation)),
+            Attempt::Strangers(answer) => Next::Answer(self.if_answered(answer)),
+            Attempt::Contention => Next::Again(Retry::Contention),
             Attempt::LostInserting(cause) => {
                 self.unanswered = Some(cause);
-                return Next::Reconnect;
+                Next::Reconnect
+            }
+            Attempt::Uncommitted(cause) => {
+                self.unanswered = Some(cause);
+                self.unnamed += 1;
+                match self.unnamed {
+                    MOST_TRIES => self.end(Error::Busy),
+                    _ => Next::Again(Retry::Unexplained),
+                }
             }
             Attempt::LostReading(cause) => {
                 self.unread = Some(cause);
-                return Next::Reconnect;
+                Next::Reconnect
             }
-            Attempt::Refused(cause) => return self.end(not_created(cause)),
+            Attempt::Refused(cause) => self.end(not_created(cause)),
             // Whoever stopped it does not want it again at once.
-            Attempt::Stopped => return self.end(Error::Busy),
+            Attempt::Stopped => self.end(Error::Busy),
             Attempt::Unnamed(cause) => {
                 self.unnamed += 1;
-                if self.unnamed == MOST_TRIES {
-                    return self.end(not_created(cause));
+                match self.unnamed {
+                    MOST_TRIES => self.end(not_created(cause)),
+                    _ => Next::Again(Retry::Unexplained),
                 }
             }
             Attempt::Unread(cause) => {
                 self.unread = Some(cause);
                 self.unnamed += 1;
-                if self.unnamed == MOST_TRIES {
-                    return self.end(Error::Busy);
+                match self.unnamed {
+                    MOST_TRIES => self.end(Error::Busy),
+                    _ => Next::Again(Retry::Unexplained),
                 }
             }
             Attempt::Unseen => {
                 self.unread = None;
                 self.unseen += 1;
-                if self.unseen == MOST_TRIES {
-                    return self.end(Error::HiddenConflict);
+                match self.unseen {
+                    MOST_TRIES => self.end(Error::HiddenConflict),
+                    _ => Next::Again(Retry::Unseen),
                 }
             }
         }
-        Next::Again
     }
 
     /// Whether it is certain that no account has come of this creation.

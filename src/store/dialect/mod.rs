@@ -43,6 +43,18 @@ pub enum Engine {
     Sqlite,
 }
 
+impl Engine {
+    /// A stable name for logs: `mysql`, `postgres` or `sqlite`.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Mysql => "mysql",
+            Self::Postgres => "postgres",
+            Self::Sqlite => "sqlite",
+        }
+    }
+}
+
 /// What differs, for connections `C` of a backend.
 pub(crate) trait Dialect<C>: Backend {
     const ENGINE: Engine;
@@ -56,6 +68,9 @@ pub(crate) trait Dialect<C>: Backend {
     /// Inserts the row of a first attempt. One that is there is told by 0 rows or by a unique
     /// violation.
     fn insert_attempt(conn: &mut C, attempt: &InsertAttempt) -> QueryResult<usize>;
+
+    /// Inserts the row of a limit. One that is there is told by 0 rows or by a unique violation.
+    fn insert_limit(conn: &mut C, key: AttemptKey, arrival: i64) -> QueryResult<usize>;
 
     /// [`UserQueries::holders`](super::users::UserQueries::holders) inside a transaction of the
     /// host's: it must see rows that were committed since the host's snapshot, where it can.

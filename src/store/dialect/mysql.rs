@@ -10,6 +10,7 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::{ColumnRow, Dialect, Engine, Trouble, host_triggers};
+use crate::audit::EventId;
 use crate::error::{Error, Result, SchemaFailure};
 use crate::retry::Backoff;
 use crate::store::attempts::{AttemptKey, InsertAttempt};
@@ -17,11 +18,11 @@ use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem}
 use crate::store::mark_lost;
 use crate::store::migrate::{MigrationSteps, remaining_millis, run_pending};
 use crate::store::rows::{Claim, InsertUser, UserRow};
-use crate::store::schema::{account_attempts, account_users};
+use crate::store::schema::{account_attempts, account_limits, account_users};
 use crate::store::users::{by_id, by_key};
 use crate::user::{RealmId, UserId};
 
-super::id_as_bytes!(Mysql, AttemptKey, RealmId, UserId);
+super::id_as_bytes!(Mysql, AttemptKey, EventId, RealmId, UserId);
 
 impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
     const ENGINE: Engine = Engine::Mysql;
@@ -38,6 +39,12 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
 
     fn insert_attempt(conn: &mut C, attempt: &InsertAttempt) -> QueryResult<usize> {
         diesel::insert_into(account_attempts::table).values(attempt).execute(conn)
+    }
+
+    fn insert_limit(conn: &mut C, key: AttemptKey, arrival: i64) -> QueryResult<usize> {
+        diesel::insert_into(account_limits::table)
+            .values((account_limits::id.eq(key), account_limits::theoretical_arrival.eq(arrival)))
+            .execute(conn)
     }
 
     /// A plain look-up at REPEATABLE READ does not see the winner, and FOR UPDATE deadlocks with

@@ -7,17 +7,18 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Text};
 
 use super::{ColumnRow, Dialect, Engine, Trouble, host_triggers};
+use crate::audit::EventId;
 use crate::error::{Error, Result};
 use crate::retry::Backoff;
 use crate::store::attempts::{AttemptKey, InsertAttempt};
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
 use crate::store::migrate::{MigrationSteps, remaining_millis, run_pending};
 use crate::store::rows::{Claim, InsertUser, UserRow};
-use crate::store::schema::{account_attempts, account_users};
+use crate::store::schema::{account_attempts, account_limits, account_users};
 use crate::store::users::UserQueries;
 use crate::user::{RealmId, UserId};
 
-super::id_as_bytes!(Pg, AttemptKey, RealmId, UserId);
+super::id_as_bytes!(Pg, AttemptKey, EventId, RealmId, UserId);
 
 impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
     const ENGINE: Engine = Engine::Postgres;
@@ -37,6 +38,13 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
     fn insert_attempt(conn: &mut C, attempt: &InsertAttempt) -> QueryResult<usize> {
         diesel::insert_into(account_attempts::table)
             .values(attempt)
+            .on_conflict_do_nothing()
+            .execute(conn)
+    }
+
+    fn insert_limit(conn: &mut C, key: AttemptKey, arrival: i64) -> QueryResult<usize> {
+        diesel::insert_into(account_limits::table)
+            .values((account_limits::id.eq(key), account_limits::theoretical_arrival.eq(arrival)))
             .on_conflict_do_nothing()
             .execute(conn)
     }

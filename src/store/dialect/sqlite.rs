@@ -10,6 +10,7 @@ use diesel::sql_types::{BigInt, Binary, Text};
 use diesel::sqlite::{Sqlite, SqliteValue};
 
 use super::{Dialect, Engine, NameRow, Trouble, host_triggers};
+use crate::audit::EventId;
 use crate::error::{Error, Result};
 use crate::retry::Backoff;
 use crate::store::attempts::{AttemptKey, InsertAttempt};
@@ -17,7 +18,7 @@ use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem}
 use crate::store::migrate::{MigrationSteps, run_pending};
 use crate::store::rows::{Claim, InsertUser, UserRow};
 use crate::store::schema::sql_types::AccountId;
-use crate::store::schema::{account_attempts, account_users};
+use crate::store::schema::{account_attempts, account_limits, account_users};
 use crate::store::users::UserQueries;
 use crate::user::{RealmId, UserId};
 
@@ -40,6 +41,13 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
     fn insert_attempt(conn: &mut C, attempt: &InsertAttempt) -> QueryResult<usize> {
         diesel::insert_into(account_attempts::table)
             .values(attempt)
+            .on_conflict_do_nothing()
+            .execute(conn)
+    }
+
+    fn insert_limit(conn: &mut C, key: AttemptKey, arrival: i64) -> QueryResult<usize> {
+        diesel::insert_into(account_limits::table)
+            .values((account_limits::id.eq(key), account_limits::theoretical_arrival.eq(arrival)))
             .on_conflict_do_nothing()
             .execute(conn)
     }
@@ -275,7 +283,7 @@ macro_rules! id_as_blob {
         }
     )+};
 }
-id_as_blob!(AttemptKey, RealmId, UserId);
+id_as_blob!(AttemptKey, EventId, RealmId, UserId);
 
 #[derive(QueryableByName)]
 struct ColumnRow {

@@ -1,0 +1,400 @@
+//! The pages: they work without JavaScript, and better with it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use diesel_accounts::{LimitedBy, Matched};
+use maud::{DOCTYPE, Markup, html};
+use serde::Deserialize;
+use tower_sessions::Session;
+
+use super::answer::{A_MOMENT, Trouble, by_field};
+use super::app::{App, Database};
+use super::client::Client;
+use super::forms::{FormToken, HasToken};
+use super::idempotency::IdempotencyKey;
+use super::keys::random_text;
+use super::register::{REGISTRATIONS_OF_A_CLIENT, Registered};
+use crate::Registration;
+
+/// `GET /`: the form.
+pub(crate) async fn home<C: Database>(
+    State(app): State<Arc<App<C>>>,
+    headers: HeaderMap,
+) -> Result<Response, Page> {
+    let filling = new_filling()?;
+    registration_page(&app, &headers, StatusCode::OK, &Typed { filling, ..Typed::default() })
+}
+
+/// `POST /`: somebody registers.
+pub(crate) async fn register<C: Database>(
+    State(app): State<Arc<App<C>>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Page> {
+    let client = Client::of(peer, &headers, &app.config.trusted_proxies);
+    app.limit("register", LimitedBy::Client(&client.key), REGISTRATIONS_OF_A_CLIENT).await?;
+    let (form, body) = app.read_form::<RegistrationForm>(&headers, body).await?;
+    let mut typed = Typed {
+        username: form.username.clone(),
+        email: form.email.clone(),
+        filling: form.filling.clone(),
+        ..Typed::default()
+    };
+    let filled = app.keys.digest("filling", &[&body]);
+    let key = IdempotencyKey::of_form(&form.filling, &filled);
+    let until = Instant::now() + LONGEST_DOUBLE_CLICK;
+    let answer = loop {
+        let registration = Registration::new(
+            form.username.clone(),
+            form.email.clone(),
+            form.password.clone().into(),
+        );
+        let answer =
+            app.register(client.clone(), registration, Some(key.clone()), body.clone()).await;
+        // The first of two clicks is being answered: the second hears the same.
+        if !matches!(answer, Err(Trouble::Running)) || Instant::now() >= until {
+            break answer;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    };
+    match answer {
+        Ok(Registered { matched: None, .. }) => Ok(Redirect::to("/welcome").into_response()),
+        Ok(Registered { matched: Some(Matched::Username), .. }) => {
+            typed.name_is_taken = true;
+            registration_page(&app, &headers, StatusCode::OK, &typed)
+        }
+        Ok(_) => Ok(Redirect::to("/login?next=exists").into_response()),
+        Err(Trouble::Invalid(invalid)) => {
+            typed.errors = by_field(&invalid);
+            registration_page(&app, &headers, StatusCode::BAD_REQUEST, &typed)
+        }
+        Err(trouble @ (Trouble::Taken | Trouble::Unavailable(_) | Trouble::Running)) => {
+            typed.trouble = Some(match trouble {
+                Trouble::Taken => TAKEN_BY_TWO.to_owned(),
+                _ => NOT_NOW.to_owned(),
+            });
+            let mut page = registration_page(&app, &headers, trouble.status(), &typed)?;
+            if let Some(wait) = trouble.into_response().headers_mut().remove(header::RETRY_AFTER) {
+                page.headers_mut().insert(header::RETRY_AFTER, wait);
+            }
+            Ok(page)
+        }
+        Err(trouble) => Err(Page(trouble)),
+    }
+}
+
+/// `GET /welcome`: what comes after a registration.
+pub(crate) async fn welcome() -> Html<String> {
+    page(
+        "Welcome",
+        &html! {
+            h1 { "Welcome" }
+            p role="status" { "Your account has been created. You can log in now." }
+            p { a.button href="/login" { "Log in" } }
+        },
+    )
+}
+
+/// `GET /login`: the form.
+pub(crate) async fn login_form<C: Database>(
+    State(app): State<Arc<App<C>>>,
+    Query(query): Query<LoginQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Page> {
+    let exists = query.next.as_deref() == Some("exists");
+    login_page(&app, &headers, StatusCode::OK, "", exists.then_some(EXISTS), None)
+}
+
+/// `POST /login`.
+pub(crate) async fn login<C: Database>(
+    State(app): State<Arc<App<C>>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    session: Session,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Page> {
+    let client = Client::of(peer, &headers, &app.config.trusted_proxies);
+    let (form, _) = app.read_form::<LoginForm>(&headers, body).await?;
+    let LoginForm { login, password, .. } = form;
+    match app.sign_in(client, &session, &headers, login.clone(), password.into()).await {
+        Ok((_, device)) => Ok((device, Redirect::to("/account")).into_response()),
+        Err(trouble @ (Trouble::Unauthorized(_) | Trouble::TooOften(_))) => {
+            let detail = trouble.detail();
+            login_page(&app, &headers, trouble.status(), &login, None, Some(&detail))
+        }
+        Err(trouble) => Err(Page(trouble)),
+    }
+}
+
+/// `GET /account`: who is signed in.
+pub(crate) async fn account<C: Database>(
+    State(app): State<Arc<App<C>>>,
+    session: Session,
+    headers: HeaderMap,
+) -> Result<Response, Page> {
+    let Some(user) = app.signed_in(&session).await? else {
+        return Ok(Redirect::to("/login").into_response());
+    };
+    let FormToken { token, cookie } = app.form_token(&headers)?;
+    let body = html! {
+        h1 { "Your account" }
+        dl {
+            dt { "Username" } dd { (user.username().unwrap_or("none")) }
+            dt { "Email" } dd { (user.email().unwrap_or("none")) }
+        }
+        form method="post" action="/logout" {
+            input type="hidden" name="token" value=(token);
+            button { "Log out" }
+        }
+        @if app.config.admins.contains(&user.id()) {
+            p { a href="/admin/users" { "All users" } }
+        }
+    };
+    Ok((cookie, page("Your account", &body)).into_response())
+}
+
+/// `POST /logout`.
+pub(crate) async fn logout<C: Database>(
+    State(app): State<Arc<App<C>>>,
+    session: Session,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Page> {
+    app.read_form::<LogoutForm>(&headers, body).await?;
+    session.flush().await.map_err(|_| Trouble::Unavailable(A_MOMENT))?;
+    Ok(Redirect::to("/login").into_response())
+}
+
+/// Trouble, as a page.
+#[derive(Debug)]
+pub(crate) struct Page(pub(crate) Trouble);
+
+impl From<Trouble> for Page {
+    fn from(trouble: Trouble) -> Self {
+        Self(trouble)
+    }
+}
+
+impl From<diesel_accounts::Error> for Page {
+    fn from(error: diesel_accounts::Error) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        let (status, detail) = (self.0.status(), self.0.detail());
+        let retry_after = self.0.into_response().headers_mut().remove(header::RETRY_AFTER);
+        let retry_after = retry_after.map(|wait| [(header::RETRY_AFTER, wait)]);
+        let body = html! {
+            h1 { "That did not work" }
+            p role="alert" { (detail) }
+            p { a href="/" { "Back to the start" } }
+        };
+        (status, retry_after, page("That did not work", &body)).into_response()
+    }
+}
+
+/// A whole page.
+pub(crate) fn page(title: &str, body: &Markup) -> Html<String> {
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+                link rel="stylesheet" href="/assets/style.css";
+                link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
+                script src="/assets/page.js" defer {}
+            }
+            body {
+                main { (body) }
+                footer { "An example of diesel-accounts" }
+            }
+        }
+    };
+    Html(markup.into_string())
+}
+
+/// What somebody typed, and what is wrong with it.
+#[derive(Default)]
+struct Typed {
+    username: String,
+    email: String,
+    /// Tells one filling of the form from another.
+    filling: String,
+    errors: BTreeMap<String, Vec<String>>,
+    name_is_taken: bool,
+    trouble: Option<String>,
+}
+
+impl Typed {
+    fn errors_of(&self, field: &str) -> &[String] {
+        self.errors.get(field).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn registration_page<C: Database>(
+    app: &Arc<App<C>>,
+    headers: &HeaderMap,
+    status: StatusCode,
+    typed: &Typed,
+) -> Result<Response, Page> {
+    let FormToken { token, cookie } = app.form_token(headers)?;
+    let taken = typed.name_is_taken;
+    let body = html! {
+        h1 { "Create your account" }
+        @if let Some(trouble) = &typed.trouble {
+            p.message role="alert" { (trouble) }
+        }
+        @if taken {
+            p.message role="status" {
+                "This name is taken: choose another, or "
+                a href="/login" { "log in" }
+                " if it is yours."
+            }
+        }
+        form #register method="post" action="/" novalidate {
+            input type="hidden" name="token" value=(token);
+            input type="hidden" name="filling" value=(typed.filling);
+            (field("username", "Username", "text", "username", &typed.username, typed, taken))
+            (field("email", "Email", "email", "email", &typed.email, typed, false))
+            (field("password", "Password", "password", "new-password", "", typed, false))
+            div.strength hidden {
+                meter #strength min="0" max="4" low="2" high="3" optimum="4" value="0" {}
+                span #strength-text aria-live="polite" {}
+            }
+            button { "Create account" }
+        }
+        p { "Do you have an account? " a href="/login" { "Log in" } }
+    };
+    Ok((status, cookie, page("Create your account", &body)).into_response())
+}
+
+/// A field with its label, and everything that is wrong with it.
+fn field(
+    name: &str,
+    label: &str,
+    kind: &str,
+    autocomplete: &str,
+    value: &str,
+    typed: &Typed,
+    is_focused: bool,
+) -> Markup {
+    let errors = typed.errors_of(name);
+    let is_wrong = !errors.is_empty();
+    let is_first = is_wrong
+        && typed.errors.keys().min_by_key(|field| place(field)).is_some_and(|first| first == name);
+    let described = format!("{name}-errors");
+    html! {
+        div.field {
+            label for=(name) { (label) }
+            input id=(name) name=(name) type=(kind) autocomplete=(autocomplete) value=(value)
+                required aria-invalid=[is_wrong.then_some("true")]
+                aria-describedby=[is_wrong.then_some(&described)]
+                autofocus[is_first || is_focused]
+                autocapitalize="none" spellcheck="false";
+            ul.errors id=(described) aria-live="polite" {
+                @for error in errors { li { (error) } }
+            }
+        }
+    }
+}
+
+/// The order of the fields on the page.
+fn place(field: &str) -> usize {
+    ["username", "email", "password"].iter().position(|name| *name == field).unwrap_or(3)
+}
+
+fn login_page<C: Database>(
+    app: &Arc<App<C>>,
+    headers: &HeaderMap,
+    status: StatusCode,
+    login: &str,
+    message: Option<&str>,
+    refused: Option<&str>,
+) -> Result<Response, Page> {
+    let FormToken { token, cookie } = app.form_token(headers)?;
+    let body = html! {
+        h1 { "Log in" }
+        @if let Some(message) = message { p.message role="status" { (message) } }
+        @if let Some(refused) = refused { p.message role="alert" { (refused) } }
+        form #login-form method="post" action="/login" {
+            input type="hidden" name="token" value=(token);
+            div.field {
+                label for="login" { "Username or email" }
+                input #login name="login" type="text" autocomplete="username" value=(login)
+                    required autofocus autocapitalize="none" spellcheck="false";
+            }
+            div.field {
+                label for="password" { "Password" }
+                input #password name="password" type="password" autocomplete="current-password"
+                    required;
+            }
+            button { "Log in" }
+        }
+        p { "Are you new here? " a href="/" { "Create an account" } }
+    };
+    Ok((status, cookie, page("Log in", &body)).into_response())
+}
+
+fn new_filling() -> Result<String, Page> {
+    random_text().map_err(|_| Page(Trouble::Unavailable(A_MOMENT)))
+}
+
+#[derive(Deserialize)]
+struct RegistrationForm {
+    token: String,
+    filling: String,
+    username: String,
+    email: String,
+    password: String,
+}
+
+#[derive(Deserialize)]
+struct LoginForm {
+    token: String,
+    login: String,
+    password: String,
+}
+
+#[derive(Deserialize)]
+struct LogoutForm {
+    token: String,
+}
+
+/// What may follow `/login`.
+#[derive(Deserialize)]
+pub(crate) struct LoginQuery {
+    next: Option<String>,
+}
+
+macro_rules! has_token {
+    ($($form:ty),+) => {
+        $(impl HasToken for $form {
+            fn token(&self) -> &str {
+                &self.token
+            }
+        })+
+    };
+}
+has_token!(LoginForm, LogoutForm, RegistrationForm);
+
+const EXISTS: &str = "You already have an account: log in.";
+const TAKEN_BY_TWO: &str =
+    "The name is that of one account, and the address that of another. Log in, or choose others.";
+const NOT_NOW: &str = "That took too long, and nothing is lost: please send the form again.";
+
+/// The second of two clicks waits for the first for so long.
+const LONGEST_DOUBLE_CLICK: Duration = Duration::from_secs(15);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);

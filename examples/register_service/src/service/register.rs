@@ -1,0 +1,127 @@
+//! Registering: the core, and the view of the API.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use diesel_accounts::{Creation, LimitedBy, Matched, UserId};
+use serde_json::json;
+use tracing::Instrument;
+
+use super::answer::{A_MOMENT, Trouble};
+use super::app::{App, Database};
+use super::client::Client;
+use super::idempotency::IdempotencyKey;
+use crate::{MOST_BYTES, Registration, UnreadableBody};
+
+/// `POST /api/v1/accounts/register`.
+pub(crate) async fn register<C: Database>(
+    State(app): State<Arc<App<C>>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Trouble> {
+    let client = Client::of(peer, &headers, &app.config.trusted_proxies);
+    app.limit("register", LimitedBy::Client(&client.key), REGISTRATIONS_OF_A_CLIENT).await?;
+    let key = IdempotencyKey::of(&headers)?;
+    let body = read_body(body).await?;
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let registration = Registration::read(content_type, &body).map_err(Trouble::Unreadable)?;
+    let registered = app.register(client, registration, key, body).await?;
+    Ok(registered.into_response())
+}
+
+/// The whole of a body that is not too long.
+pub(crate) async fn read_body(body: Body) -> Result<Bytes, Trouble> {
+    let too_long = |_| Trouble::Unreadable(UnreadableBody::TooLong);
+    to_bytes(body, MOST_BYTES).await.map_err(too_long)
+}
+
+/// Somebody is registered: now, or before.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    pub(crate) id: UserId,
+    pub(crate) username: Option<String>,
+    pub(crate) email: Option<String>,
+    /// What an account that was there has in common with the request; `None` if the request, or one
+    /// that it repeats, created it.
+    pub(crate) matched: Option<Matched>,
+}
+
+impl<C: Database> App<C> {
+    /// Registers somebody, once: whoever asks again with the same key hears the same. It goes on if
+    /// the client goes away, so that whoever comes back does not find a request half answered.
+    pub(crate) async fn register(
+        self: &Arc<Self>,
+        client: Client,
+        registration: Registration,
+        key: Option<IdempotencyKey>,
+        body: Bytes,
+    ) -> Result<Registered, Trouble> {
+        let by_email = LimitedBy::Email(registration.email());
+        self.limit("register", by_email, REGISTRATIONS_OF_AN_ADDRESS).await?;
+        let app = Arc::clone(self);
+        let answered = async move {
+            let admission = app.admit(&client, key.as_ref(), &body).await?;
+            let new_user = registration.into_new_user().with_id(admission.id);
+            let creation = app.users_for(&client).create_user(new_user).await;
+            app.release(admission).await;
+            Ok(Registered::of(creation?))
+        };
+        match tokio::spawn(answered.in_current_span()).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Trouble::Unavailable(A_MOMENT)),
+        }
+    }
+}
+
+impl Registered {
+    fn of(creation: Creation) -> Self {
+        match creation {
+            Creation::Created(user) => Self {
+                id: user.id(),
+                username: user.username().map(str::to_owned),
+                email: user.email().map(str::to_owned),
+                matched: None,
+            },
+            Creation::Existing(existing) => {
+                let is_ours = existing.is_same_creation();
+                let user = existing.unauthenticated_user();
+                Self {
+                    id: user.id(),
+                    username: user.username().map(str::to_owned),
+                    // Whoever asks has not proved to be the owner.
+                    email: user.email().filter(|_| is_ours).map(str::to_owned),
+                    matched: (!is_ours).then(|| existing.matched()),
+                }
+            }
+        }
+    }
+}
+
+impl IntoResponse for Registered {
+    fn into_response(self) -> Response {
+        let Self { id, username, email, matched } = self;
+        let (status, body) = match matched {
+            None => (
+                StatusCode::CREATED,
+                json!({ "user_id": id, "username": username, "email": email }),
+            ),
+            Some(_) => {
+                (StatusCode::OK, json!({ "detail": EXISTS, "user_id": id, "username": username }))
+            }
+        };
+        (status, Json(body)).into_response()
+    }
+}
+
+const EXISTS: &str = "User already exists. Please log in instead.";
+
+/// So many by one client, and as many in each such time: a school behind one address is one.
+pub(crate) const REGISTRATIONS_OF_A_CLIENT: (u32, Duration) = (60, Duration::from_secs(600));
+const REGISTRATIONS_OF_AN_ADDRESS: (u32, Duration) = (10, Duration::from_secs(600));

@@ -1,0 +1,313 @@
+//! What was done to accounts, for the host's records.
+
+#![cfg_attr(
+    not(feature = "audit"),
+    allow(unnameable_types, unreachable_pub, reason = "nothing of it is public then")
+)]
+
+use std::fmt;
+use std::sync::Arc;
+
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
+use diesel::prelude::*;
+use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
+
+use crate::context::Context;
+use crate::creation::Creation;
+use crate::error::{Error, HashingFailure, Result};
+use crate::identity::unsafe_character;
+use crate::policy::Policy;
+use crate::store::rows::InsertUser;
+use crate::store::schema::account_events;
+use crate::store::schema::sql_types::AccountId;
+use crate::timestamp::Timestamp;
+use crate::user::{RealmId, UserId};
+
+/// Hears what was done to accounts, as soon as it is done: a file, a queue, the log of the host.
+///
+/// What is done on a connection of the library's own is committed by then; in a transaction of the
+/// host's it may yet be rolled back. A sink that fails keeps nothing from being done; where an act
+/// without its record must not be, [`PolicyBuilder::audit_table`](crate::PolicyBuilder::audit_table)
+/// writes both in one transaction. It is called on the thread that acts, and holds it up.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use diesel_accounts::{AuditEvent, AuditSink, NewUser, Policy, UserManager};
+///
+/// #[derive(Clone, Debug, Default)]
+/// struct Heard(Arc<Mutex<Vec<AuditEvent>>>);
+///
+/// impl AuditSink for Heard {
+///     fn record(&self, event: &AuditEvent) {
+///         self.0.lock().expect("nobody panics").push(event.clone());
+///     }
+/// }
+///
+/// # use diesel_accounts::diesel::{SqliteConnection, r2d2::{ConnectionManager, Pool}};
+/// # let database = ConnectionManager::<SqliteConnection>::new(":memory:");
+/// # let pool = Pool::builder().max_size(1).build(database)?;
+/// let heard = Heard::default();
+/// let policy = Policy::builder().audit_sink(heard.clone()).build()?;
+/// let users = UserManager::with_policy(pool, policy);
+/// # users.migrate()?;
+/// users.create_user(NewUser::new("alice", "alice@example.org", "correct horse"))?;
+/// let events = heard.0.lock().expect("nobody panics");
+/// assert_eq!((events[0].action(), events[0].outcome()), ("create", "created"));
+/// # drop(events);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait AuditSink: fmt::Debug + Send + Sync {
+    /// Hears of one event.
+    fn record(&self, event: &AuditEvent);
+}
+
+/// Something that was done to an account, or that somebody wanted and was refused. It holds no
+/// username, address or password.
+///
+/// The [guide](crate::guide::audit) has the table of actions and outcomes.
+#[derive(Clone, Debug, Eq, Insertable, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = account_events)]
+#[diesel(treat_none_as_default_value = false)]
+pub struct AuditEvent {
+    pub(crate) id: EventId,
+    pub(crate) realm: RealmId,
+    pub(crate) occurred_at: Timestamp,
+    pub(crate) action: String,
+    pub(crate) outcome: String,
+    pub(crate) user_id: Option<UserId>,
+    pub(crate) actor: Option<UserId>,
+    pub(crate) client: Option<String>,
+    pub(crate) request_id: Option<String>,
+}
+
+impl AuditEvent {
+    pub(crate) fn new(
+        id: EventId,
+        realm: RealmId,
+        context: &Context,
+        occurred_at: Timestamp,
+        what: (&str, &str),
+        user_id: Option<UserId>,
+    ) -> Self {
+        Self {
+            id,
+            realm,
+            occurred_at,
+            action: what.0.to_owned(),
+            outcome: what.1.to_owned(),
+            user_id,
+            actor: context.acting_user(),
+            client: context.client_text().map(clean),
+            request_id: context.request_text().map(clean),
+        }
+    }
+
+    /// Identifies the event. That of a creation is derived from the account, so that however often a
+    /// creation is tried there is one.
+    #[must_use]
+    pub fn id(&self) -> EventId {
+        self.id
+    }
+
+    /// In which realm.
+    #[must_use]
+    pub fn realm(&self) -> RealmId {
+        self.realm
+    }
+
+    /// When, by the clock of the policy.
+    #[must_use]
+    pub fn occurred_at(&self) -> Timestamp {
+        self.occurred_at
+    }
+
+    /// What was done or wanted: a stable name in snake case.
+    #[must_use]
+    pub fn action(&self) -> &str {
+        &self.action
+    }
+
+    /// What came of it: a stable name in snake case.
+    #[must_use]
+    pub fn outcome(&self) -> &str {
+        &self.outcome
+    }
+
+    /// To whose account; `None` if to nobody's, or to those of two. The account may be gone.
+    #[must_use]
+    pub fn user_id(&self) -> Option<UserId> {
+        self.user_id
+    }
+
+    /// By whom, if not by the person whom the account belongs to
+    /// ([`Context::actor`](crate::Context::actor)).
+    #[must_use]
+    pub fn actor(&self) -> Option<UserId> {
+        self.actor
+    }
+
+    /// Where it came from ([`Context::client`](crate::Context::client)): 255 characters at most,
+    /// those that could be taken for something else escaped.
+    #[must_use]
+    pub fn client(&self) -> Option<&str> {
+        self.client.as_deref()
+    }
+
+    /// What the host calls the request ([`Context::request_id`](crate::Context::request_id)), as
+    /// [`AuditEvent::client`].
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+}
+
+/// Identifies an [`AuditEvent`]: a UUID.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, AsExpression, FromSqlRow)]
+#[diesel(sql_type = AccountId)]
+pub struct EventId([u8; 16]);
+
+impl EventId {
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 16 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// A new one (version 7 of RFC 9562).
+    pub(crate) fn generate() -> Result<Self, HashingFailure> {
+        UserId::generate().map(|id| Self(*id.as_bytes()))
+    }
+
+    /// That of the creation of an account (version 8 of RFC 9562). All tries of one creation have
+    /// one time; another creation of the same id, after a deletion, has another.
+    pub(crate) fn of_creation(id: UserId, tried_at: Timestamp) -> Self {
+        let digest = Sha256::new()
+            .chain_update(b"diesel-accounts creation 1\0")
+            .chain_update(id.as_bytes())
+            .chain_update(tried_at.as_micros().to_be_bytes())
+            .finalize();
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        Self(*Builder::from_custom_bytes(bytes).into_uuid().as_bytes())
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Uuid::from_bytes(self.0), f)
+    }
+}
+
+/// Where events go.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Audit {
+    pub(crate) table: bool,
+    pub(crate) sink: Option<Arc<dyn AuditSink>>,
+}
+
+impl Audit {
+    /// Tells the host of something that is done, and recorded where that is to be.
+    pub(crate) fn tell(&self, event: Option<&AuditEvent>) {
+        if let (Some(event), Some(sink)) = (event, &self.sink) {
+            sink.record(event);
+        }
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.table || self.sink.is_some()
+    }
+}
+
+/// What is to be recorded; `None` if nobody keeps a record.
+pub(crate) fn event(
+    policy: &Policy,
+    realm: RealmId,
+    context: &Context,
+    what: (&str, &str),
+    user_id: Option<UserId>,
+) -> Result<Option<AuditEvent>> {
+    if !policy.audit().is_on() {
+        return Ok(None);
+    }
+    let id = EventId::generate().map_err(Error::Hashing)?;
+    Ok(Some(AuditEvent::new(id, realm, context, policy.now(), what, user_id)))
+}
+
+/// The same for an account that is to be inserted.
+pub(crate) fn event_of_creation(
+    policy: &Policy,
+    context: &Context,
+    action: &str,
+    wanted: &InsertUser<'_>,
+) -> Option<AuditEvent> {
+    policy.audit().is_on().then(|| {
+        let tried_at = wanted.updated_at;
+        let id = EventId::of_creation(wanted.id, tried_at);
+        let what = (action, "created");
+        AuditEvent::new(id, wanted.realm, context, tried_at, what, Some(wanted.id))
+    })
+}
+
+/// What came of a creation, and to whose account, where it came to an account.
+pub(crate) fn outcome_of(answer: &Result<Creation>) -> Option<(&'static str, Option<UserId>)> {
+    match answer {
+        Ok(Creation::Created(user)) => Some(("created", Some(user.id()))),
+        Ok(Creation::Existing(existing)) => Some(("existing", Some(existing.user_id()))),
+        Err(Error::Taken(taken)) => Some(("taken", taken.only_holder())),
+        Err(_) => None,
+    }
+}
+
+/// A text of a stranger's as it can stand in a record of one line, and be read back.
+fn clean(text: &str) -> String {
+    let escaped = text.chars().flat_map(|character| {
+        let is_plain = character != '\\' && unsafe_character(character).is_none();
+        let plain = is_plain.then_some(character);
+        let escape = (!is_plain).then(|| character.escape_default());
+        plain.into_iter().chain(escape.into_iter().flatten())
+    });
+    escaped.take(MOST_CHARACTERS).collect()
+}
+
+/// The columns are as wide.
+const MOST_CHARACTERS: usize = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::{EventId, clean};
+    use crate::timestamp::Timestamp;
+    use crate::user::UserId;
+
+    #[test]
+    fn what_could_forge_a_line_is_escaped() {
+        for (typed, cleaned) in [
+            ("203.0.113.7", "203.0.113.7"),
+            ("2001:db8::/64", "2001:db8::/64"),
+            ("a\nb\r\0", "a\\nb\\r\\u{0}"),
+            ("\u{202e}evil\u{1b}[31m", "\\u{202e}evil\\u{1b}[31m"),
+            ("\\n", "\\\\n"),
+            ("bücher", "bücher"),
+        ] {
+            assert_eq!(clean(typed), cleaned, "{typed:?}");
+        }
+        assert_eq!(clean(&"é".repeat(300)).chars().count(), 255);
+        assert_eq!(clean(&"\n".repeat(300)).len(), 255);
+    }
+
+    #[test]
+    fn the_event_of_a_creation_is_the_same_for_all_its_tries_and_for_no_other() {
+        let (alice, bob) = (UserId::from_bytes([1; 16]), UserId::from_bytes([2; 16]));
+        let at = Timestamp::from_micros;
+        let event = EventId::of_creation(alice, at(5));
+        assert_eq!(event, EventId::of_creation(alice, at(5)));
+        assert_ne!(event, EventId::of_creation(alice, at(6)));
+        assert_ne!(event, EventId::of_creation(bob, at(5)));
+        assert_eq!(event.to_string().as_bytes().get(14), Some(&b'8'));
+    }
+}
