@@ -11,8 +11,7 @@ use std::sync::Arc;
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
 use diesel::prelude::*;
-use sha2::{Digest, Sha256};
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
 use crate::context::Context;
 use crate::creation::Creation;
@@ -104,8 +103,7 @@ impl AuditEvent {
         }
     }
 
-    /// Identifies the event. That of a creation is derived from the account, so that however often a
-    /// creation is tried there is one.
+    /// Identifies the event.
     #[must_use]
     pub fn id(&self) -> EventId {
         self.id
@@ -183,19 +181,6 @@ impl EventId {
     pub(crate) fn generate() -> Result<Self, HashingFailure> {
         UserId::generate().map(|id| Self(*id.as_bytes()))
     }
-
-    /// That of the creation of an account (version 8 of RFC 9562). All tries of one creation have
-    /// one time; another creation of the same id, after a deletion, has another.
-    pub(crate) fn of_creation(id: UserId, tried_at: Timestamp) -> Self {
-        let digest = Sha256::new()
-            .chain_update(b"diesel-accounts creation 1\0")
-            .chain_update(id.as_bytes())
-            .chain_update(tried_at.as_micros().to_be_bytes())
-            .finalize();
-        let mut bytes = [0; 16];
-        bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-        Self(*Builder::from_custom_bytes(bytes).into_uuid().as_bytes())
-    }
 }
 
 impl fmt::Display for EventId {
@@ -219,7 +204,7 @@ impl Audit {
         }
     }
 
-    pub(crate) fn is_on(&self) -> bool {
+    fn is_on(&self) -> bool {
         self.table || self.sink.is_some()
     }
 }
@@ -239,19 +224,16 @@ pub(crate) fn event(
     Ok(Some(AuditEvent::new(id, realm, context, policy.now(), what, user_id)))
 }
 
-/// The same for an account that is to be inserted.
+/// The same for an account that is to be inserted: all tries of one creation have one event, and only
+/// the try that inserts the account inserts it.
 pub(crate) fn event_of_creation(
     policy: &Policy,
     context: &Context,
     action: &str,
     wanted: &InsertUser<'_>,
-) -> Option<AuditEvent> {
-    policy.audit().is_on().then(|| {
-        let tried_at = wanted.updated_at;
-        let id = EventId::of_creation(wanted.id, tried_at);
-        let what = (action, "created");
-        AuditEvent::new(id, wanted.realm, context, tried_at, what, Some(wanted.id))
-    })
+) -> Result<Option<AuditEvent>> {
+    let event = event(policy, wanted.realm, context, (action, "created"), Some(wanted.id))?;
+    Ok(event.map(|event| AuditEvent { occurred_at: wanted.updated_at, ..event }))
 }
 
 /// What came of a creation, and to whose account, where it came to an account.
@@ -280,9 +262,7 @@ const MOST_CHARACTERS: usize = 255;
 
 #[cfg(test)]
 mod tests {
-    use super::{EventId, clean};
-    use crate::timestamp::Timestamp;
-    use crate::user::UserId;
+    use super::clean;
 
     #[test]
     fn what_could_forge_a_line_is_escaped() {
@@ -298,16 +278,5 @@ mod tests {
         }
         assert_eq!(clean(&"é".repeat(300)).chars().count(), 255);
         assert_eq!(clean(&"\n".repeat(300)).len(), 255);
-    }
-
-    #[test]
-    fn the_event_of_a_creation_is_the_same_for_all_its_tries_and_for_no_other() {
-        let (alice, bob) = (UserId::from_bytes([1; 16]), UserId::from_bytes([2; 16]));
-        let at = Timestamp::from_micros;
-        let event = EventId::of_creation(alice, at(5));
-        assert_eq!(event, EventId::of_creation(alice, at(5)));
-        assert_ne!(event, EventId::of_creation(alice, at(6)));
-        assert_ne!(event, EventId::of_creation(bob, at(5)));
-        assert_eq!(event.to_string().as_bytes().get(14), Some(&b'8'));
     }
 }

@@ -64,10 +64,10 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create_user(&mut self, prepared: &PreparedUser) -> Result<Creation> {
-        self.observed(operation!("create_user").about(prepared.id), |accounts| {
+        self.observed(operation!("create_user"), |accounts| {
             let until = accounts.deadline();
             let wanted = InsertUser::new(prepared, accounts.realm, accounts.policy.now());
-            let event = accounts.event_of_creation("create", &wanted);
+            let event = accounts.event_of_creation("create", &wanted)?;
             let insertion = Insertion {
                 wanted: &wanted,
                 event: accounts.row(event.as_ref()),
@@ -182,7 +182,9 @@ fn attempt<C: AccountConnection>(
         Ok(1..) => return Attempt::Own(Creation::Created(wanted.user())),
         Ok(0) => {}
         // Whatever it was, it may be there.
-        Err(Failed { trouble: Trouble::Unnamed, error, committing: true }) => {
+        Err(Failed { trouble: Trouble::Unnamed, error, committing: true })
+            if !C::Backend::FAILED_COMMIT_IS_UNDONE =>
+        {
             return Attempt::Uncommitted(error);
         }
         Err(Failed { trouble, error, .. }) => match trouble {

@@ -6,9 +6,10 @@ use crate::audit::{self, AuditEvent};
 use crate::creation::Creation;
 use crate::error::{Error, Result};
 use crate::observe::{self, operation};
-use crate::store::AccountConnection;
+use crate::store::dialect::Trouble;
 use crate::store::events::EventQueries;
 use crate::store::rows::InsertUser;
+use crate::store::{AccountConnection, mark_lost};
 use crate::timestamp::Timestamp;
 use crate::user::UserId;
 
@@ -91,7 +92,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
         &self,
         action: &str,
         wanted: &InsertUser<'_>,
-    ) -> Option<AuditEvent> {
+    ) -> Result<Option<AuditEvent>> {
         audit::event_of_creation(self.policy, &self.context, action, wanted)
     }
 
@@ -101,7 +102,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
     }
 
     /// Records what a creation came to; where it created, the record is written already.
-    pub(crate) fn record_creation(
+    pub(super) fn record_creation(
         &mut self,
         created: Option<&AuditEvent>,
         answer: &Result<Creation>,
@@ -133,16 +134,30 @@ impl<C: AccountConnection> Accounts<'_, C> {
                 return Ok(());
             }
         };
-        if self.policy.audit().table {
-            let until = self.deadline();
-            match write(self.conn, until, |conn| C::Backend::insert_event(conn, Some(&event))) {
-                Ok(()) => {}
-                Err(error @ Error::HostMustRollBack(_)) => return Err(error),
-                Err(error) => observe::record_lost(&error),
+        match self.write_record(&event) {
+            Ok(()) => {}
+            Err(error @ Error::HostMustRollBack(_)) => return Err(error),
+            Err(error) => {
+                // The act itself goes well, and only here the pool can hear of it.
+                if let Error::Database(cause) = &error {
+                    if Trouble::on(self.conn, cause.diesel_error()) == Trouble::Lost {
+                        mark_lost(self.conn);
+                    }
+                }
+                observe::record_lost(&error);
             }
         }
         self.policy.audit().tell(Some(&event));
         Ok(())
+    }
+
+    /// Writes a record by itself, if there is a table of them.
+    pub(crate) fn write_record(&mut self, event: &AuditEvent) -> Result<()> {
+        let (until, row) = (self.deadline(), self.row(Some(event)));
+        match row.is_some() {
+            true => write(self.conn, until, |conn| C::Backend::insert_event(conn, row)),
+            false => Ok(()),
+        }
     }
 }
 

@@ -136,7 +136,16 @@ impl<C: AccountConnection> Accounts<'_, C> {
     }
 }
 
-/// What the creation of somebody comes to who is already there; `None` if nobody is in the way.
+/// Who is in the way of a creation, as a look-up beforehand tells.
+pub(crate) enum Recognised {
+    /// Somebody, and what the creation comes to.
+    Answer(Result<Creation>),
+    Nobody,
+    /// The database did not show it.
+    Unknown,
+}
+
+/// What the creation of somebody comes to who is already there.
 ///
 /// It saves the hash where the answer is known beforehand, and decides nothing else: trouble is
 /// left to the insertion, which knows what to do about it. But trouble in a transaction may have
@@ -145,7 +154,7 @@ pub(crate) fn recognise<C: AccountConnection>(
     conn: &mut C,
     policy: &Policy,
     claim: &Claim<'_>,
-) -> Result<Option<Result<Creation>>> {
+) -> Result<Recognised> {
     let in_transaction = transaction_depth(conn) != Ok(0);
     let rows = match C::Backend::holders(conn, claim) {
         Ok(rows) => rows,
@@ -154,13 +163,13 @@ pub(crate) fn recognise<C: AccountConnection>(
             if Trouble::on(conn, &error) == Trouble::Lost {
                 mark_lost(conn);
             }
-            return Ok(None);
+            return Ok(Recognised::Unknown);
         }
     };
     Ok(match decide(claim, rows, policy.duplicates(), None) {
-        Verdict::Answer(creation) => Some(Ok(creation)),
-        Verdict::Refused(error) => Some(Err(error)),
-        Verdict::NotVisible => None,
+        Verdict::Answer(creation) => Recognised::Answer(Ok(creation)),
+        Verdict::Refused(error) => Recognised::Answer(Err(error)),
+        Verdict::NotVisible => Recognised::Nobody,
     })
 }
 

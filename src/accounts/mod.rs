@@ -31,7 +31,7 @@ pub use self::list::{InvalidCursor, UserCursor};
 
 pub(crate) use self::create::{Connections, Insertion, create};
 pub(crate) use self::import::IMPORT_BATCH;
-pub(crate) use self::lookup::recognise;
+pub(crate) use self::lookup::{Recognised, recognise};
 
 /// The account operations on one connection: the host's, in the host's transaction if one is open.
 ///

@@ -62,7 +62,9 @@ impl<C: AccountConnection> Accounts<'_, C> {
         &mut self,
         verified: VerifiedPasswordChange,
     ) -> Result<PasswordChange> {
-        self.observed(operation!("finish_password_change"), |accounts| {
+        let told = operation!("finish_password_change");
+        let told = verified.attempt.owner().map_or(told, |id| told.about(id));
+        self.observed(told, |accounts| {
             accounts.refuse_transaction()?;
             let VerifiedPasswordChange { attempt, outcome } = verified;
             let hash = match outcome {

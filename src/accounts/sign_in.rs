@@ -107,6 +107,7 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
             return self.refuse_sign_in(&attempt, RefusalReason::UnknownLogin);
         };
         let is_accepted = !self.policy.refuses_unverified(user);
+        let device_token = self.device_token(user, attempt.device)?;
         let event = match is_accepted {
             true => self.event("sign_in", "accepted", user.id)?,
             false => None,
@@ -120,7 +121,6 @@ impl<'a, C: AccountConnection> Accounts<'a, C> {
             return self.refuse_sign_in(&attempt, RefusalReason::EmailNotVerified);
         }
         self.policy.audit().tell(event.as_ref());
-        let device_token = self.device_token(user, attempt.device)?;
         Ok(SignIn::Accepted(Accepted { user: Box::new(user.clone()), device_token }))
     }
 

@@ -33,6 +33,10 @@ pub mod observing {}
 #[doc = include_str!("audit.md")]
 pub mod audit {}
 
+/// # A registration service
+#[doc = include_str!("service.md")]
+pub mod service {}
+
 /// # Migrating from Django
 #[doc = include_str!("django.md")]
 pub mod django {}

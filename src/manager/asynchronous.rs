@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use diesel::r2d2::R2D2Connection;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout_at;
+use tokio::time::{Duration, Instant, sleep_until, timeout_at};
 
 use self::fate::undecided;
 use self::lanes::{Lane, Lanes};
@@ -19,7 +19,7 @@ use crate::creation::Creation;
 use crate::error::{Error, Result};
 use crate::import::{ImportOutcome, ImportSummary, ImportUser};
 use crate::new_user::{NewUser, PreparedUser};
-use crate::observe::{Answer, Here, Operation, operation};
+use crate::observe::{self, Answer, Here, Operation, operation};
 use crate::password::Password;
 use crate::sign_in::{PasswordChange, SignIn};
 use crate::store::AccountConnection;
@@ -35,10 +35,11 @@ mod lanes;
 /// threads of tokio. Cheap to clone; a clone shares the bounds.
 ///
 /// Only so many operations are on threads at once: as many as the pool has connections, and as many
-/// more as passwords may be hashed at once. Those that set a password, those that verify one and all
-/// others have bounds of their own, so that no flood of the one keeps the others out. Whoever comes
-/// too many waits without a thread, in turn: for a hash as [`Hashing`](crate::Hashing) says, for
-/// anything else until the policy's deadline.
+/// more as passwords may be hashed at once. Those that set a password, those that verify one, imports
+/// and all others have bounds of their own, so that no flood of the one keeps the others out. Whoever
+/// comes too many waits without a thread, in turn: for a hash as [`Hashing`](crate::Hashing) says,
+/// for anything else until the policy's deadline. That is before anything else is done, the
+/// validation included, and beside the waits of the operation itself.
 ///
 /// A future can be dropped at any time. What has not begun by then is never done; what has begun is
 /// done to its end, as if its answer had got lost. What has not begun in time is an error,
@@ -122,7 +123,7 @@ where
     /// As [`UserManager::prepare`].
     pub async fn prepare(&self, new_user: NewUser) -> Result<PreparedUser> {
         let act = |users: &UserManager<C>| users.prepare(new_user);
-        self.begin(self.lanes.setting(), act).await.unwrap_or_else(Err)
+        self.begin(self.lanes.setting(), act).await.unwrap_or_else(refused)
     }
 
     /// [`UserManager::create_user`].
@@ -141,7 +142,7 @@ where
     ///
     /// As [`UserManager::create_prepared_user`].
     pub async fn create_prepared_user(&self, prepared: Arc<PreparedUser>) -> Result<Creation> {
-        let told = operation!("create_prepared_user").about(prepared.id);
+        let told = operation!("create_prepared_user");
         let act = move |users: &UserManager<C>| users.create_prepared_user(&prepared);
         self.act(self.lanes.others(), told, act).await
     }
@@ -189,7 +190,8 @@ where
         self.act(self.lanes.setting(), told, move |users| users.set_password(id, new)).await
     }
 
-    /// [`UserManager::import_users`], which takes one place for as long as it lasts.
+    /// [`UserManager::import_users`]. It takes one place for as long as it lasts; imports have as many
+    /// as the pool has connections, and bounds of their own.
     ///
     /// # Errors
     ///
@@ -200,7 +202,7 @@ where
         F: FnMut(u64, &ImportOutcome) + Send + 'static,
     {
         let act = move |users: &UserManager<C>| users.import_users(imports, heard);
-        self.act(self.lanes.others(), operation!("import_users"), act).await
+        self.act(self.lanes.importing(), operation!("import_users"), act).await
     }
 
     /// Does one thing on a blocking thread, and tells of it also if it never began.
@@ -211,7 +213,7 @@ where
     {
         match self.begin(lane, act).await {
             Ok(answer) => answer,
-            Err(never_begun) => self.users.observed(told, || Err(never_begun)),
+            Err(never_begun) => self.users.observed(told, || refused(never_begun)),
         }
     }
 
@@ -222,8 +224,11 @@ where
         T: Send + 'static,
         F: FnOnce(&UserManager<C>) -> Result<T> + Send + 'static,
     {
-        let until = lane.begins_until();
+        let until = lane.waits_until();
         let place = lane.place(until).await?;
+        let until = until.max(Instant::now() + TIME_FOR_A_THREAD);
+        // Without a timer it panics, here where nothing has begun.
+        drop(sleep_until(until));
         let (users, here) = (self.users.clone(), Here::new());
         let (begins, given_up) = undecided();
         let mut task = spawn_blocking(move || {
@@ -245,6 +250,17 @@ where
         }
     }
 }
+
+/// What an operation comes to that never begins.
+fn refused<T>(never_begun: Error) -> Result<T> {
+    if matches!(never_begun, Error::HashingBusy { .. }) {
+        observe::hash_rejected();
+    }
+    Err(never_begun)
+}
+
+/// A thread that is free may take so long to begin.
+const TIME_FOR_A_THREAD: Duration = Duration::from_secs(1);
 
 /// What needs no password.
 impl<C> AsyncUserManager<C>

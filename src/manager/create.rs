@@ -6,8 +6,8 @@ use diesel::r2d2::{ConnectionManager, R2D2Connection};
 use r2d2::PooledConnection;
 
 use super::UserManager;
-use crate::accounts::{Accounts, Connections, Insertion, create, recognise};
-use crate::audit::{AuditEvent, event_of_creation, outcome_of};
+use crate::accounts::{Connections, Insertion, Recognised, create, recognise};
+use crate::audit::{self, AuditEvent, event_of_creation, outcome_of};
 use crate::creation::Creation;
 use crate::error::{Error, Result};
 use crate::new_user::{NewUser, PreparedUser};
@@ -95,7 +95,7 @@ where
     /// # Ok::<(), diesel_accounts::Error>(())
     /// ```
     pub fn create_prepared_user(&self, prepared: &PreparedUser) -> Result<Creation> {
-        self.observed(operation!("create_prepared_user").about(prepared.id), || {
+        self.observed(operation!("create_prepared_user"), || {
             self.insert(prepared, Instant::now() + self.policy.deadline())
         })
     }
@@ -107,12 +107,13 @@ where
         if self.policy.duplicates() == Duplicates::Refuse {
             return self.insert(&self.policy.hash(candidate)?, Instant::now() + budget);
         }
-        if let Some(answer) = self.recognise(&candidate, started + budget)? {
+        let recognised = self.recognise(&candidate, started + budget)?;
+        if let Recognised::Answer(answer) = recognised {
             return self.record(None, answer, started + budget);
         }
         let budget = budget.saturating_sub(started.elapsed());
         let creation = self.insert(&self.policy.hash(candidate)?, Instant::now() + budget)?;
-        if let Creation::Existing(existing) = &creation {
+        if let (Recognised::Nobody, Creation::Existing(existing)) = (recognised, &creation) {
             observe::race_recovered(existing.user_id());
         }
         Ok(creation)
@@ -120,7 +121,7 @@ where
 
     fn insert(&self, prepared: &PreparedUser, until: Instant) -> Result<Creation> {
         let wanted = InsertUser::new(prepared, self.realm, self.policy.now());
-        let event = event_of_creation(&self.policy, &self.context, "create", &wanted);
+        let event = event_of_creation(&self.policy, &self.context, "create", &wanted)?;
         let insertion = Insertion {
             wanted: &wanted,
             event: event.as_ref().filter(|_| self.policy.audit().table),
@@ -139,23 +140,35 @@ where
         until: Instant,
     ) -> Result<Creation> {
         let audit = self.policy.audit();
-        match outcome_of(&answer) {
-            Some(("created", _)) => audit.tell(created),
-            Some(_) if audit.is_on() => {
-                let record =
-                    |accounts: &mut Accounts<'_, C>| accounts.record_creation(None, &answer);
-                match self.act_until(until, record) {
-                    Ok(()) => {}
-                    Err(error @ Error::HostMustRollBack(_)) => return Err(error),
-                    Err(error) => observe::record_lost(&error),
-                }
+        let (outcome, user_id) = match outcome_of(&answer) {
+            None => return answer,
+            Some(("created", _)) => {
+                audit.tell(created);
+                return answer;
             }
-            _ => {}
+            Some(refused) => refused,
+        };
+        let what = ("create", outcome);
+        let event = match audit::event(&self.policy, self.realm, &self.context, what, user_id) {
+            Ok(Some(event)) => event,
+            Ok(None) => return answer,
+            Err(error) => {
+                observe::record_lost(&error);
+                return answer;
+            }
+        };
+        if audit.table {
+            match self.act_until(until, |accounts| accounts.write_record(&event)) {
+                Ok(()) => {}
+                Err(error @ Error::HostMustRollBack(_)) => return Err(error),
+                Err(error) => observe::record_lost(&error),
+            }
         }
+        audit.tell(Some(&event));
         answer
     }
 
-    fn recognise(&self, candidate: &Candidate, until: Instant) -> Result<Option<Result<Creation>>> {
+    fn recognise(&self, candidate: &Candidate, until: Instant) -> Result<Recognised> {
         let mut conn = self.connection_until(until)?;
         recognise(&mut *conn, &self.policy, &candidate.claim(self.realm))
     }

@@ -75,15 +75,20 @@ impl Gate {
         if memory_kib > self.limits.budget_kib {
             return Err(Error::Hashing(HashingFailure::OverBudget));
         }
-        // Dropped after the lock.
         let mut queued = None;
         let mut state = self.shared.lock();
-        if state.free_kib >= memory_kib && state.queues.iter().all(VecDeque::is_empty) {
-            state.grant(memory_kib);
-        } else {
-            state = self
-                .wait(state, purpose, memory_kib, &mut queued)
-                .inspect_err(|_| observe::hash_rejected())?;
+        if !state.has_room(memory_kib) {
+            // The recorder is the host's, and not called under the lock.
+            drop(state);
+            queued = Some(Queued::new());
+            state = self.shared.lock();
+        }
+        match state.has_room(memory_kib) {
+            true => state.grant(memory_kib),
+            false => {
+                let waited = self.wait(state, purpose, memory_kib);
+                state = waited.inspect_err(|_| observe::hash_rejected())?;
+            }
         }
         // From here on the permit gives back what was taken.
         let mut permit = Permit {
@@ -101,16 +106,15 @@ impl Gate {
         let surplus = state.idle.len().saturating_sub(room);
         let given_back: Vec<Kept> = state.idle.drain(..surplus).collect();
         drop(state);
-        drop(given_back);
+        drop((given_back, queued));
         Ok(permit)
     }
 
     fn wait<'a>(
-        &'a self,
+        &self,
         mut state: MutexGuard<'a, State>,
         purpose: Purpose,
         memory_kib: u64,
-        told: &mut Option<Queued>,
     ) -> Result<MutexGuard<'a, State>> {
         let queued = state.queue(purpose).len();
         if queued >= self.limits.queue_length {
@@ -122,9 +126,6 @@ impl Gate {
             called: Condvar::new(),
         });
         state.queue(purpose).push_back(Arc::clone(&ticket));
-        drop(state);
-        *told = Some(Queued::new());
-        state = self.shared.lock();
         let until = Instant::now() + self.limits.longest_wait;
         while !ticket.granted.load(Ordering::Relaxed) {
             let remaining = until.saturating_duration_since(Instant::now());
@@ -140,12 +141,10 @@ impl Gate {
         Ok(state)
     }
 
-    /// Refuses somebody who was kept from entering behind so many.
+    /// What somebody hears who is kept from entering behind so many.
     #[cfg(feature = "tokio")]
-    pub(crate) fn refuse(&self, queued: usize) -> Error {
-        let refused = self.busy(&self.shared.lock(), queued);
-        observe::hash_rejected();
-        refused
+    pub(crate) fn busy_behind(&self, queued: usize) -> Error {
+        self.busy(&self.shared.lock(), queued)
     }
 
     /// How long it takes until those who wait now have been served.
@@ -294,6 +293,11 @@ impl State {
             Purpose::Set => set,
             Purpose::Verify => verify,
         }
+    }
+
+    /// Whether nobody waits and there is enough for one more.
+    fn has_room(&self, memory_kib: u64) -> bool {
+        self.free_kib >= memory_kib && self.queues.iter().all(VecDeque::is_empty)
     }
 
     fn grant(&mut self, memory_kib: u64) {

@@ -97,7 +97,7 @@ impl Hasher {
     /// What somebody hears who is not let in behind so many.
     #[cfg(feature = "tokio")]
     pub(crate) fn busy(&self, queued: usize) -> Error {
-        self.gate.refuse(queued)
+        self.gate.busy_behind(queued)
     }
 
     /// Hashes a new password, with a salt of its own.

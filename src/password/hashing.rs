@@ -171,7 +171,6 @@ impl Hashing {
         Ok(Calibration { cost, time })
     }
 
-    /// What is wrong with these settings.
     #[cfg(feature = "tokio")]
     pub(crate) fn concurrent(&self) -> usize {
         self.concurrent
@@ -187,6 +186,7 @@ impl Hashing {
         self.longest_wait
     }
 
+    /// What is wrong with these settings.
     pub(crate) fn problem(&self) -> Option<&'static str> {
         let ids = self.peppers.iter().map(Pepper::id);
         if ids.clone().enumerate().any(|(at, id)| ids.clone().take(at).any(|other| other == id)) {

@@ -94,7 +94,7 @@ diesel::table! {
 /// What was done to accounts, if the policy keeps a record. Rows are only inserted, and deleted when
 /// they are old; columns are only ever added.
 account_events (id) {
-    /// Identifies the event. That of a creation is derived from the id of the account.
+    /// Identifies the event.
     id -> crate::store::schema::sql_types::AccountId,
     /// The realm in which it was done.
     realm -> crate::store::schema::sql_types::AccountId,

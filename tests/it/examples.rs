@@ -140,6 +140,11 @@ fn every_command_of_the_readme_runs() {
                     "{command}"
                 );
             }
+            // Its own tests start it: it does not end by itself.
+            ["cargo", "run", "-p", package] => {
+                let tests = root.join("examples").join(package).join("tests/service/main.rs");
+                assert!(tests.exists(), "{command}");
+            }
             // This very run, and the script that runs it on all engines.
             ["cargo", "test"] => {}
             ["scripts/test"] => assert!(root.join("scripts/test").exists()),

@@ -10,7 +10,11 @@ pub mod service;
 
 #[cfg(feature = "service")]
 #[path = "../../support/mod.rs"]
-#[expect(dead_code, reason = "the arguments of the other examples are parsed there as well")]
+#[expect(
+    dead_code,
+    clippy::print_stdout,
+    reason = "the arguments of the other examples are parsed there as well, and their help printed"
+)]
 mod support;
 
 #[cfg(feature = "service")]

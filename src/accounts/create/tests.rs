@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::{Attempt, attempt};
+use super::{Attempt, Insertion};
 use crate::accounts::Accounts;
 use crate::creation::{Creation, Matched};
 use crate::error::Error;
@@ -31,6 +31,15 @@ fn prepared(policy: &Policy, username: &str) -> PreparedUser {
 
 fn at(prepared: &PreparedUser, micros: i64) -> InsertUser<'_> {
     InsertUser::new(prepared, RealmId::NIL, Timestamp::from_micros(micros))
+}
+
+fn attempt(
+    conn: &mut SqliteConnection,
+    duplicates: Duplicates,
+    wanted: &InsertUser<'_>,
+    is_unanswered: bool,
+) -> Attempt {
+    super::attempt(conn, &Insertion { wanted, event: None, duplicates }, is_unanswered)
 }
 
 const POLICY: Duplicates = Duplicates::ReturnExisting;

@@ -11,7 +11,7 @@ fn always(trouble: Trouble, patience: Duration) -> (Error, u32) {
     let result = repeat(&mut (), Instant::now() + patience, |()| {
         tries += 1;
         assert!(tries < 1000, "it is tried for ever");
-        Err::<(), _>(Failed { trouble, error: DieselError::NotFound })
+        Err::<(), _>(Failed { trouble, error: DieselError::NotFound, committing: false })
     });
     (result.unwrap_err(), tries)
 }

@@ -14,14 +14,16 @@ use crate::policy::Policy;
 pub(super) struct Lanes {
     setting: Lane,
     verifying: Lane,
+    importing: Lane,
     others: Lane,
 }
 
 impl Lanes {
     pub(super) fn new(policy: &Policy, connections: usize) -> Self {
-        let hashing = || Lane::new(policy, connections + policy.concurrent_hashes(), true);
-        let others = Lane::new(policy, connections, false);
-        Self { setting: hashing(), verifying: hashing(), others }
+        let hashing =
+            || Lane::new(policy, connections.saturating_add(policy.concurrent_hashes()), true);
+        let others = || Lane::new(policy, connections, false);
+        Self { setting: hashing(), verifying: hashing(), importing: others(), others: others() }
     }
 
     pub(super) fn setting(&self) -> &Lane {
@@ -30,6 +32,10 @@ impl Lanes {
 
     pub(super) fn verifying(&self) -> &Lane {
         &self.verifying
+    }
+
+    pub(super) fn importing(&self) -> &Lane {
+        &self.importing
     }
 
     pub(super) fn others(&self) -> &Lane {
@@ -42,19 +48,21 @@ pub(super) struct Lane {
     places: Arc<Semaphore>,
     /// Of those who may wait to hash; `None` where nothing is hashed, and any number may wait.
     queue: Option<Semaphore>,
+    queue_length: usize,
     longest_wait: Duration,
 }
 
 impl Lane {
     fn new(policy: &Policy, places: usize, hashes: bool) -> Self {
         let longest_wait = if hashes { policy.longest_wait() } else { policy.deadline() };
-        let queue = hashes.then(|| Semaphore::new(policy.queue_length().min(MOST_PERMITS)));
+        let queue_length = policy.queue_length().min(MOST_PERMITS);
+        let queue = hashes.then(|| Semaphore::new(queue_length));
         let places = Arc::new(Semaphore::new(places.clamp(1, MOST_PERMITS)));
-        Self { policy: policy.clone(), places, queue, longest_wait }
+        Self { policy: policy.clone(), places, queue, queue_length, longest_wait }
     }
 
-    /// When an operation that comes now must have begun.
-    pub(super) fn begins_until(&self) -> Instant {
+    /// Until when an operation that comes now waits for a place.
+    pub(super) fn waits_until(&self) -> Instant {
         Instant::now() + self.longest_wait
     }
 
@@ -78,8 +86,8 @@ impl Lane {
     pub(super) fn busy(&self) -> Error {
         match &self.queue {
             Some(queue) => {
-                let free = queue.available_permits();
-                self.policy.hashing_busy(self.policy.queue_length().saturating_sub(free))
+                let queued = self.queue_length.saturating_sub(queue.available_permits());
+                self.policy.hashing_busy(queued)
             }
             None => Error::Busy,
         }

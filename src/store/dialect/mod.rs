@@ -62,6 +62,9 @@ pub(crate) trait Dialect<C>: Backend {
     /// Whether a transaction is lost with any statement that is refused in it.
     const REFUSAL_SPOILS_TRANSACTION: bool;
 
+    /// Whether a commit that the server refuses, for whatever reason, is certainly rolled back.
+    const FAILED_COMMIT_IS_UNDONE: bool;
+
     /// Inserts one row. A row that is in its way is told by 0 rows or by a unique violation.
     fn insert_user(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize>;
 

@@ -12,6 +12,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use super::{ColumnRow, Dialect, Engine, Trouble, host_triggers};
 use crate::audit::EventId;
 use crate::error::{Error, Result, SchemaFailure};
+use crate::observe::{self, Retry};
 use crate::retry::Backoff;
 use crate::store::attempts::{AttemptKey, InsertAttempt};
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
@@ -26,6 +27,9 @@ super::id_as_bytes!(Mysql, AttemptKey, EventId, RealmId, UserId);
 
 impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
     const ENGINE: Engine = Engine::Mysql;
+
+    /// The number of the error, which would tell, is lost with the rollback.
+    const FAILED_COMMIT_IS_UNDONE: bool = false;
 
     /// The transaction survives a violation, and would not survive a deadlock in a savepoint
     /// either.
@@ -149,6 +153,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
             if !backoff.pause() {
                 return Err(Error::Busy);
             }
+            observe::retry(Retry::Contention);
         }
         // With `autocommit` off our own statements are in a transaction too.
         let result = match run_pending(conn, until) {

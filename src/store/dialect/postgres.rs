@@ -9,6 +9,7 @@ use diesel::sql_types::{BigInt, Bool, Text};
 use super::{ColumnRow, Dialect, Engine, Trouble, host_triggers};
 use crate::audit::EventId;
 use crate::error::{Error, Result};
+use crate::observe::{self, Retry};
 use crate::retry::Backoff;
 use crate::store::attempts::{AttemptKey, InsertAttempt};
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
@@ -22,6 +23,8 @@ super::id_as_bytes!(Pg, AttemptKey, EventId, RealmId, UserId);
 
 impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
     const ENGINE: Engine = Engine::Postgres;
+
+    const FAILED_COMMIT_IS_UNDONE: bool = true;
 
     /// PostgreSQL refuses every further statement, and answers the host's COMMIT with a silent
     /// ROLLBACK.
@@ -86,6 +89,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
                 if !backoff.pause() {
                     return Err(Error::Busy);
                 }
+                observe::retry(Retry::Contention);
             }
             run_pending(conn, until)
         })

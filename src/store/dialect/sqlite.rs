@@ -12,6 +12,7 @@ use diesel::sqlite::{Sqlite, SqliteValue};
 use super::{Dialect, Engine, NameRow, Trouble, host_triggers};
 use crate::audit::EventId;
 use crate::error::{Error, Result};
+use crate::observe::{self, Retry};
 use crate::retry::Backoff;
 use crate::store::attempts::{AttemptKey, InsertAttempt};
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
@@ -24,6 +25,8 @@ use crate::user::{RealmId, UserId};
 
 impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
     const ENGINE: Engine = Engine::Sqlite;
+
+    const FAILED_COMMIT_IS_UNDONE: bool = true;
 
     /// A statement that fails is undone by itself, unless a trigger of the host's wishes otherwise:
     /// see `refused_may_stay`.
@@ -119,6 +122,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
             if !backoff.pause() {
                 return Err(Error::Busy);
             }
+            observe::retry(Retry::Contention);
         }
     }
 

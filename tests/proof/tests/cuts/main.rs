@@ -3,6 +3,7 @@
 //!
 //! What must hold then is read from the database by a connection that is never cut.
 
+mod audit;
 mod create;
 mod faults;
 mod host_transaction;

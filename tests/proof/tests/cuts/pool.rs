@@ -59,7 +59,15 @@ fn an_import_gives_no_lost_connection_back<C: ProofConnection>() {
 fn expect_works_again<C: ProofConnection, T: Debug>(
     act: impl Fn(&UserManager<C>, &str, UserId) -> Result<T>,
 ) {
-    Scene::<C>::without_pings().cut_everywhere(
+    expect_scene_works_again(Scene::<C>::without_pings(), act);
+}
+
+/// The same of a scene whose pool does not try connections either.
+pub(crate) fn expect_scene_works_again<C: ProofConnection, T: Debug>(
+    mut scene: Scene<C>,
+    act: impl Fn(&UserManager<C>, &str, UserId) -> Result<T>,
+) {
+    scene.cut_everywhere(
         &PLACES,
         Scene::fresh_user,
         |scene, user| act(&scene.users, user.username().unwrap(), user.id()),
