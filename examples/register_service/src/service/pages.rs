@@ -21,6 +21,7 @@ use super::forms::{FormToken, HasToken};
 use super::idempotency::IdempotencyKey;
 use super::keys::random_text;
 use super::register::{REGISTRATIONS_OF_A_CLIENT, Registered};
+use super::sessions::removed_cookie;
 use crate::Registration;
 
 /// `GET /`: the form.
@@ -170,7 +171,8 @@ pub(crate) async fn logout<C: Database>(
 ) -> Result<Response, Page> {
     app.read_form::<LogoutForm>(&headers, body).await?;
     session.flush().await.map_err(|_| Trouble::Unavailable(A_MOMENT))?;
-    Ok(Redirect::to("/login").into_response())
+    let cookie = removed_cookie(app.config.is_behind_tls());
+    Ok((cookie, Redirect::to("/login")).into_response())
 }
 
 /// Trouble, as a page.

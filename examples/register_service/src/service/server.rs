@@ -2,24 +2,30 @@
 
 use std::error::Error;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::from_fn;
-use axum::response::IntoResponse;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderName, HeaderValue, Request, header};
+use axum::middleware::{Next, from_fn, map_response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use diesel_accounts::Timestamp;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tower::ServiceExt;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::timeout::TimeoutLayer;
 
-use super::answer::Trouble;
+use super::answer::{A_MOMENT, Trouble};
 use super::app::{App, Database, now};
 use super::pages::Page;
 use super::{admin, health, login, pages, register, sessions, telemetry};
@@ -42,10 +48,42 @@ pub(crate) async fn serve<C: Database>(
     let stop = told_to_stop(Arc::clone(&app))?;
     tokio::spawn(axum::serve(metrics_listener, metrics_routes(metrics)).into_future());
     tokio::spawn(forget_old(Arc::clone(&app)));
-    let service = routes(app).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop).await?;
-    tracing::info!("stopped");
+    accept(&listener, &routes(app), stop).await;
     Ok(())
+}
+
+/// Serves whoever connects, until it is told to stop and everything that was begun is answered.
+async fn accept(listener: &TcpListener, routes: &Router, stop: impl Future<Output = ()>) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(LONGEST_HEAD);
+    let connections = GracefulShutdown::new();
+    tokio::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        let Ok((stream, peer)) = accepted else {
+            // Out of files, most of the time: some are closed in a moment.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let routes = routes.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            routes.clone().oneshot(request)
+        });
+        let connection = http.serve_connection(TokioIo::new(stream), service);
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            // A client that goes away is no trouble of ours.
+            let _ = connection.await;
+        });
+    }
+    match tokio::time::timeout(LONGEST_END, connections.shutdown()).await {
+        Ok(()) => tracing::info!("stopped"),
+        Err(_) => tracing::warn!("stopped, with requests that did not end"),
+    }
 }
 
 fn routes<C: Database>(app: Arc<App<C>>) -> Router {
@@ -57,7 +95,8 @@ fn routes<C: Database>(app: Arc<App<C>>) -> Router {
         .route("/api/v1/accounts/login", post(login::login::<C>))
         .route("/api/v1/accounts/me", get(login::me::<C>))
         .route("/api/v1/accounts/password", post(login::change_password::<C>))
-        .layer(sessions::layer(&app));
+        .layer(sessions::layer(&app))
+        .layer(map_response(sessions::not_now));
     let header = SetResponseHeaderLayer::overriding;
     Router::new()
         .route("/", get(pages::home::<C>).post(pages::register::<C>))
@@ -68,6 +107,7 @@ fn routes<C: Database>(app: Arc<App<C>>) -> Router {
         .merge(with_sessions)
         // Nothing of a person is kept on the way.
         .layer(header(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .layer(from_fn(in_time))
         .merge(assets())
         .fallback(|| async { Page(Trouble::NotFound) })
         .layer(header(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)))
@@ -75,9 +115,16 @@ fn routes<C: Database>(app: Arc<App<C>>) -> Router {
         .layer(header(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")))
         .layer(header(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")))
         .layer(header(OPENER_POLICY, HeaderValue::from_static("same-origin")))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST_REQUEST))
         .layer(from_fn(telemetry::tell))
         .with_state(app)
+}
+
+/// Nobody waits for ever: neither for us, nor we for the rest of a request.
+async fn in_time(request: Request<Body>, next: Next) -> Response {
+    match tokio::time::timeout(LONGEST_REQUEST, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Trouble::Unavailable(A_MOMENT).into_response(),
+    }
 }
 
 fn assets<S: Clone + Send + Sync + 'static>() -> Router<S> {
@@ -132,7 +179,8 @@ async fn forget_old<C: Database>(app: Arc<App<C>>) {
     loop {
         times.tick().await;
         // What fails now is done the next time.
-        let _ = app.query(|conn| conn.forget_expired(now(), ROWS_OF_A_SWEEP)).await;
+        let forget = || app.query(|conn| conn.forget_expired(now(), ROWS_OF_A_SWEEP));
+        while forget().await.is_ok_and(|forgotten| forgotten > 0) {}
         let before = Timestamp::from(SystemTime::now() - EVENTS_KEPT_FOR);
         let _ = app.users.forget_old_events(before, 500).await;
         let _ = app.users.forget_old_attempts(500).await;
@@ -146,6 +194,10 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 
 /// Longer than everything that a request waits for by itself.
 const LONGEST_REQUEST: Duration = Duration::from_secs(40);
+/// Whoever sends the head of a request byte by byte keeps a connection for so long.
+const LONGEST_HEAD: Duration = Duration::from_secs(10);
+/// Whoever is not answered by then never is.
+const LONGEST_END: Duration = Duration::from_secs(45);
 
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(600);
 const ROWS_OF_A_SWEEP: i64 = 500;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use diesel_accounts::User;
 use serde::{Deserialize, Serialize};
 use tower_sessions::cookie::SameSite;
@@ -30,6 +32,28 @@ pub(crate) fn layer<C: Database>(app: &Arc<App<C>>) -> SessionManagerLayer<Store
         .with_expiry(Expiry::OnInactivity(CookieAge::days(14)))
 }
 
+/// The layer answers with an empty 500 where the store fails it, which is not the client's end.
+pub(crate) async fn not_now(response: Response) -> Response {
+    let is_of_the_layer = response.status() == StatusCode::INTERNAL_SERVER_ERROR
+        && !response.headers().contains_key(header::CONTENT_TYPE);
+    match is_of_the_layer {
+        true => Trouble::Unavailable(A_MOMENT).into_response(),
+        false => response,
+    }
+}
+
+/// A cookie for the answer that ends a session. (That of the layer is not `Secure`, without which
+/// browsers do not let it replace one that is.)
+pub(crate) fn removed_cookie(is_secure: bool) -> [(header::HeaderName, &'static str); 1] {
+    [(
+        header::SET_COOKIE,
+        match is_secure {
+            true => "__Host-session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure",
+            false => "session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax",
+        },
+    )]
+}
+
 /// Who signed in, as the session keeps it.
 #[derive(Deserialize, Serialize)]
 struct SignedIn {
@@ -47,9 +71,12 @@ impl<C: Database> App<C> {
     ) -> Result<(), Trouble> {
         let auth_hash = self.policy.session_auth_hash(user)?.as_str().to_owned();
         let signed_in = SignedIn { user_id: user.id().to_string(), auth_hash };
-        session.flush().await.map_err(|_| Trouble::Unavailable(A_MOMENT))?;
-        session.insert(SIGNED_IN, signed_in).await.map_err(|_| Trouble::Unavailable(A_MOMENT))?;
-        session.save().await.map_err(|_| Trouble::Unavailable(A_MOMENT))
+        let busy = |_| Trouble::Unavailable(A_MOMENT);
+        session.clear().await;
+        session.insert(SIGNED_IN, signed_in).await.map_err(busy)?;
+        // Whoever knew the text before, or chose it, has nothing of the session.
+        session.cycle_id().await.map_err(busy)?;
+        session.save().await.map_err(busy)
     }
 
     /// Who is signed in, if the account may still be used and its sessions were not ended.
