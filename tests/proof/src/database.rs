@@ -13,7 +13,8 @@ use diesel::r2d2::{
 use diesel::sql_types::BigInt;
 use diesel::{MysqlConnection, PgConnection, SqliteConnection};
 use diesel_accounts::{
-    AccountConnection, Argon2Cost, Engine, Hashing, Policy, PolicyBuilder, UserManager,
+    AccountConnection, Argon2Cost, Engine, Hashing, Policy, PolicyBuilder, SchemaProblem,
+    UserManager,
 };
 use tempfile::TempDir;
 
@@ -284,4 +285,14 @@ fn variable(name: &str) -> String {
 fn unique_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("p{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// What a look at the schema finds, and with what it is wrong.
+#[must_use]
+pub fn problems<C: ProofConnection>(users: &UserManager<C>) -> Vec<(SchemaProblem, String)> {
+    let report = users.check().unwrap();
+    let named = report.findings().iter().map(|found| (found.problem(), found.subject().to_owned()));
+    let found: Vec<_> = named.collect();
+    assert_eq!(report.is_sound(), found.is_empty(), "{report}");
+    found
 }

@@ -130,7 +130,7 @@ pub(crate) fn by_field(invalid: &InvalidUser) -> BTreeMap<String, Vec<String>> {
     let mut fields = BTreeMap::<_, Vec<_>>::new();
     for error in invalid.errors() {
         let texts = fields.entry(error.field().to_string()).or_default();
-        texts.push(sentence(&error.violation().to_string()));
+        texts.push(sentence(&format!("{} {}", error.field(), error.violation())));
     }
     fields
 }

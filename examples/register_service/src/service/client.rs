@@ -1,10 +1,16 @@
 //! Who asks, and from where.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use diesel_accounts::Context;
 use ipnet::{IpNet, Ipv6Net};
+
+use super::answer::{A_MOMENT, Trouble};
+use super::app::{App, Database};
 
 /// The client of one request.
 #[derive(Clone, Debug)]
@@ -14,8 +20,18 @@ pub(crate) struct Client {
     pub(crate) request_id: String,
 }
 
+impl<C: Database> FromRequestParts<Arc<App<C>>> for Client {
+    type Rejection = Trouble;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App<C>>) -> Result<Self, Trouble> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let ConnectInfo(peer) = peer.ok_or(Trouble::Unavailable(A_MOMENT))?;
+        Ok(Self::of(*peer, &parts.headers, &app.config.trusted_proxies))
+    }
+}
+
 impl Client {
-    pub(crate) fn of(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+    fn of(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
         let address = client_address(peer.ip(), headers, trusted);
         let request_id = headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok());
         Self { key: client_key(address), request_id: request_id.unwrap_or_default().to_owned() }

@@ -1,12 +1,11 @@
 //! Signing in and out, and changing one's password: the core, and the views of the API.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use diesel_accounts::{LimitedBy, Password, PasswordChange, Refusal, SignIn, User};
@@ -25,12 +24,11 @@ use crate::UnreadableBody;
 /// `POST /api/v1/accounts/login`.
 pub(crate) async fn login<C: Database>(
     State(app): State<Arc<App<C>>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    client: Client,
     session: Session,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Trouble> {
-    let client = Client::of(peer, &headers, &app.config.trusted_proxies);
     let Credentials { login, password } = read_json(&headers, body).await?;
     let (user, device) = app.sign_in(client, &session, &headers, login, password.into()).await?;
     Ok((device, Json(shown(&user))).into_response())
@@ -50,12 +48,11 @@ pub(crate) async fn me<C: Database>(
 /// `POST /api/v1/accounts/password`.
 pub(crate) async fn change_password<C: Database>(
     State(app): State<Arc<App<C>>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    client: Client,
     session: Session,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Trouble> {
-    let client = Client::of(peer, &headers, &app.config.trusted_proxies);
     let Passwords { current_password, new_password } = read_json(&headers, body).await?;
     let Some(user) = app.signed_in(&session).await? else {
         return Err(Trouble::Unauthorized(NOBODY));

@@ -1,12 +1,11 @@
 //! The pages: they work without JavaScript, and better with it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use diesel_accounts::{LimitedBy, Matched};
@@ -36,11 +35,10 @@ pub(crate) async fn home<C: Database>(
 /// `POST /`: somebody registers.
 pub(crate) async fn register<C: Database>(
     State(app): State<Arc<App<C>>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    client: Client,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Page> {
-    let client = Client::of(peer, &headers, &app.config.trusted_proxies);
     app.limit("register", LimitedBy::Client(&client.key), REGISTRATIONS_OF_A_CLIENT).await?;
     let (form, body) = app.read_form::<RegistrationForm>(&headers, body).await?;
     let mut typed = Typed {
@@ -117,12 +115,11 @@ pub(crate) async fn login_form<C: Database>(
 /// `POST /login`.
 pub(crate) async fn login<C: Database>(
     State(app): State<Arc<App<C>>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    client: Client,
     session: Session,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Page> {
-    let client = Client::of(peer, &headers, &app.config.trusted_proxies);
     let (form, _) = app.read_form::<LoginForm>(&headers, body).await?;
     let LoginForm { login, password, .. } = form;
     match app.sign_in(client, &session, &headers, login.clone(), password.into()).await {

@@ -1,12 +1,11 @@
 //! Registering: the core, and the view of the API.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use diesel_accounts::{Creation, LimitedBy, Matched, UserId};
@@ -22,11 +21,10 @@ use crate::{MOST_BYTES, Registration, UnreadableBody};
 /// `POST /api/v1/accounts/register`.
 pub(crate) async fn register<C: Database>(
     State(app): State<Arc<App<C>>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    client: Client,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Trouble> {
-    let client = Client::of(peer, &headers, &app.config.trusted_proxies);
     app.limit("register", LimitedBy::Client(&client.key), REGISTRATIONS_OF_A_CLIENT).await?;
     let key = IdempotencyKey::of(&headers)?;
     let body = read_body(body).await?;

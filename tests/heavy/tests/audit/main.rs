@@ -22,24 +22,4 @@ mod statements;
 mod support;
 mod texts;
 
-/// Runs each test, a function of `Stage<C>`, on every engine.
-macro_rules! on_each_engine {
-    ($($test:ident),+ $(,)?) => {
-        mod mysql {
-            $(#[test] fn $test() {
-                super::$test($crate::support::Stage::<diesel::MysqlConnection>::new());
-            })+
-        }
-        mod postgres {
-            $(#[test] fn $test() {
-                super::$test($crate::support::Stage::<diesel::PgConnection>::new());
-            })+
-        }
-        mod sqlite {
-            $(#[test] fn $test() {
-                super::$test($crate::support::Stage::<diesel::SqliteConnection>::new());
-            })+
-        }
-    };
-}
-pub(crate) use on_each_engine;
+pub(crate) use diesel_accounts_heavy_tests::on_each_engine;

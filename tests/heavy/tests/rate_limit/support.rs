@@ -12,44 +12,7 @@ use diesel_accounts::{
 use diesel_accounts_proof::database::{Database, ProofConnection, policy};
 use diesel_accounts_proof::statements::before_each_statement;
 
-/// Runs each test, a function of `Stage<C>`, on every engine.
-macro_rules! on_each_engine {
-    ($($test:ident),+ $(,)?) => {
-        mod mysql {
-            $(#[test] fn $test() {
-                super::$test($crate::support::Stage::<diesel::MysqlConnection>::new());
-            })+
-        }
-        mod postgres {
-            $(#[test] fn $test() {
-                super::$test($crate::support::Stage::<diesel::PgConnection>::new());
-            })+
-        }
-        mod sqlite {
-            $(#[test] fn $test() {
-                super::$test($crate::support::Stage::<diesel::SqliteConnection>::new());
-            })+
-        }
-    };
-}
-pub(crate) use on_each_engine;
-
-/// Runs each test on every engine that is a server.
-macro_rules! on_each_server {
-    ($($test:ident),+ $(,)?) => {
-        mod mysql_server {
-            $(#[test] fn $test() {
-                super::$test($crate::support::Stage::<diesel::MysqlConnection>::new());
-            })+
-        }
-        mod postgres_server {
-            $(#[test] fn $test() {
-                super::$test($crate::support::Stage::<diesel::PgConnection>::new());
-            })+
-        }
-    };
-}
-pub(crate) use on_each_server;
+pub(crate) use diesel_accounts_heavy_tests::{on_each_engine, on_each_server};
 
 /// A database with our schema in it, and an instance of a service.
 pub(crate) struct Stage<C: ProofConnection> {
