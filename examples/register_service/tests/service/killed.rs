@@ -33,7 +33,7 @@ fn two_hundred_clients_end_with_an_account_each_when_the_service_is_killed_on_ma
 }
 
 #[test]
-fn two_hundred_clients_end_with_an_account_each_when_postgres_is_killed() {
+fn a_thousand_clients_end_with_an_account_each_when_postgres_is_killed() {
     when_the_database_is_killed::<PgConnection>(Server::postgres(&[]), 1_000);
 }
 
