@@ -11,12 +11,14 @@ use std::sync::Arc;
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
 use diesel::prelude::*;
-use uuid::Uuid;
+use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
 
 use crate::context::Context;
 use crate::creation::Creation;
 use crate::error::{Error, HashingFailure, Result};
 use crate::identity::unsafe_character;
+use crate::observe;
 use crate::policy::Policy;
 use crate::store::rows::InsertUser;
 use crate::store::schema::account_events;
@@ -103,7 +105,12 @@ impl AuditEvent {
         }
     }
 
-    /// Identifies the event.
+    /// The same event; under the same id if there are no random numbers.
+    pub(crate) fn under_another_id(self) -> Self {
+        Self { id: EventId::generate().unwrap_or(self.id), ..self }
+    }
+
+    /// Identifies the event. That of a creation derives from the account and the time.
     #[must_use]
     pub fn id(&self) -> EventId {
         self.id
@@ -177,6 +184,19 @@ impl EventId {
         &self.0
     }
 
+    /// That of a creation (version 8 of RFC 9562): all tries of one creation have one time.
+    fn of_creation(wanted: &InsertUser<'_>) -> Self {
+        let digest = Sha256::new()
+            .chain_update(b"diesel-accounts creation 1\0")
+            .chain_update(wanted.realm.as_bytes())
+            .chain_update(wanted.id.as_bytes())
+            .chain_update(wanted.updated_at.as_micros().to_be_bytes())
+            .finalize();
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        Self(*Builder::from_custom_bytes(bytes).into_uuid().as_bytes())
+    }
+
     /// A new one (version 7 of RFC 9562).
     pub(crate) fn generate() -> Result<Self, HashingFailure> {
         UserId::generate().map(|id| Self(*id.as_bytes()))
@@ -224,16 +244,33 @@ pub(crate) fn event(
     Ok(Some(AuditEvent::new(id, realm, context, policy.now(), what, user_id)))
 }
 
-/// The same for an account that is to be inserted: all tries of one creation have one event, and only
-/// the try that inserts the account inserts it.
+/// The same for something that was refused: if there are no random numbers, the record is lost.
+pub(crate) fn refusal(
+    policy: &Policy,
+    realm: RealmId,
+    context: &Context,
+    what: (&str, &str),
+    user_id: Option<UserId>,
+) -> Option<AuditEvent> {
+    event(policy, realm, context, what, user_id).unwrap_or_else(|error| {
+        observe::record_lost(&error);
+        None
+    })
+}
+
+/// The same for an account that is to be inserted. Its id derives from the creation: however often
+/// that is tried, there is one event.
 pub(crate) fn event_of_creation(
     policy: &Policy,
     context: &Context,
     action: &str,
     wanted: &InsertUser<'_>,
-) -> Result<Option<AuditEvent>> {
-    let event = event(policy, wanted.realm, context, (action, "created"), Some(wanted.id))?;
-    Ok(event.map(|event| AuditEvent { occurred_at: wanted.updated_at, ..event }))
+) -> Option<AuditEvent> {
+    policy.audit().is_on().then(|| {
+        let (id, tried_at) = (EventId::of_creation(wanted), wanted.updated_at);
+        let what = (action, "created");
+        AuditEvent::new(id, wanted.realm, context, tried_at, what, Some(wanted.id))
+    })
 }
 
 /// What came of a creation, and to whose account, where it came to an account.

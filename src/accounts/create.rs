@@ -35,8 +35,8 @@ impl<C: AccountConnection> Accounts<'_, C> {
     ///
     /// Inside a transaction it is one attempt that leaves the transaction usable, and `Created` is
     /// a promise only until the host commits; on PostgreSQL the insertion is done in a savepoint.
-    /// Outside it is one statement that commits by itself, repeated until the policy's deadline
-    /// where the database was busy.
+    /// Outside it is one statement that commits by itself, or a transaction of two where the policy
+    /// keeps a record, repeated until the policy's deadline where the database was busy.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
         self.observed(operation!("create_user"), |accounts| {
             let until = accounts.deadline();
             let wanted = InsertUser::new(prepared, accounts.realm, accounts.policy.now());
-            let event = accounts.event_of_creation("create", &wanted)?;
+            let event = accounts.event_of_creation("create", &wanted);
             let insertion = Insertion {
                 wanted: &wanted,
                 event: accounts.row(event.as_ref()),
@@ -122,8 +122,15 @@ where
 {
     match transaction_depth(connections.current(until)?) {
         Ok(0) => {
+            let mut event = insertion.event.cloned();
             try_until(until, insertion.wanted.id, connections, |conn: &mut C, is_unanswered| {
-                attempt(conn, insertion, is_unanswered)
+                let insertion = Insertion { event: event.as_ref(), ..*insertion };
+                let tried = attempt(conn, &insertion, is_unanswered);
+                if matches!(tried, Attempt::Unseen) {
+                    // By a clock that stands still, an account that was deleted had the same event.
+                    event = event.take().map(AuditEvent::under_another_id);
+                }
+                tried
             })
         }
         Ok(_) => create_in_transaction(connections.current(until)?, insertion),

@@ -92,7 +92,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
         &self,
         action: &str,
         wanted: &InsertUser<'_>,
-    ) -> Result<Option<AuditEvent>> {
+    ) -> Option<AuditEvent> {
         audit::event_of_creation(self.policy, &self.context, action, wanted)
     }
 
@@ -126,13 +126,9 @@ impl<C: AccountConnection> Accounts<'_, C> {
         user_id: Option<UserId>,
     ) -> Result<()> {
         let what = (action, outcome);
-        let event = match audit::event(self.policy, self.realm, &self.context, what, user_id) {
-            Ok(Some(event)) => event,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                observe::record_lost(&error);
-                return Ok(());
-            }
+        let event = audit::refusal(self.policy, self.realm, &self.context, what, user_id);
+        let Some(event) = event else {
+            return Ok(());
         };
         match self.write_record(&event) {
             Ok(()) => {}

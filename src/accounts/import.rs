@@ -90,7 +90,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
             return Ok(HashSet::new());
         }
         let in_transaction = transaction_depth(self.conn) != Ok(0);
-        let events = self.events_of(rows)?;
+        let events = self.events_of(rows);
         let records: &[AuditEvent] = if self.policy.audit().table { &events } else { &[] };
         let realm = self.realm;
         let mut is_half_done = false;
@@ -153,7 +153,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
             return Ok(ImportOutcome::Failed(Error::Busy));
         }
         let until = waits_until.unwrap_or_else(in_a_while);
-        let event = self.event_of_creation("import", row)?;
+        let event = self.event_of_creation("import", row);
         let insertion =
             Insertion { wanted: row, event: self.row(event.as_ref()), duplicates: DUPLICATES };
         let verdict = match create(&mut Lent(self.conn), &insertion, until) {
@@ -177,9 +177,8 @@ impl<C: AccountConnection> Accounts<'_, C> {
             .unwrap_or(ImportOutcome::Failed(Error::HiddenConflict)))
     }
 
-    fn events_of(&self, rows: &[InsertUser<'_>]) -> Result<Vec<AuditEvent>> {
-        let events = rows.iter().map(|row| self.event_of_creation("import", row));
-        events.filter_map(Result::transpose).collect()
+    fn events_of(&self, rows: &[InsertUser<'_>]) -> Vec<AuditEvent> {
+        rows.iter().filter_map(|row| self.event_of_creation("import", row)).collect()
     }
 
     fn holders_of(&mut self, rows: &[InsertUser<'_>]) -> Result<Holders> {

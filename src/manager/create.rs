@@ -7,7 +7,7 @@ use r2d2::PooledConnection;
 
 use super::UserManager;
 use crate::accounts::{Connections, Insertion, Recognised, create, recognise};
-use crate::audit::{self, AuditEvent, event_of_creation, outcome_of};
+use crate::audit::{AuditEvent, event_of_creation, outcome_of, refusal};
 use crate::creation::Creation;
 use crate::error::{Error, Result};
 use crate::new_user::{NewUser, PreparedUser};
@@ -25,7 +25,8 @@ where
     ///
     /// All fields are validated first. Where the policy returns existing accounts, one look-up then
     /// answers a repetition without a hash; it decides nothing else. The password is hashed, with
-    /// no connection held, and one statement inserts the account. Whoever is in its way is found by
+    /// no connection held, and one statement inserts the account (with its record, where the policy
+    /// keeps one, in a transaction of two). Whoever is in its way is found by
     /// the database, and decides the answer:
     ///
     /// - one account with the same username, the same email, or both:
@@ -121,7 +122,7 @@ where
 
     fn insert(&self, prepared: &PreparedUser, until: Instant) -> Result<Creation> {
         let wanted = InsertUser::new(prepared, self.realm, self.policy.now());
-        let event = event_of_creation(&self.policy, &self.context, "create", &wanted)?;
+        let event = event_of_creation(&self.policy, &self.context, "create", &wanted);
         let insertion = Insertion {
             wanted: &wanted,
             event: event.as_ref().filter(|_| self.policy.audit().table),
@@ -149,13 +150,9 @@ where
             Some(refused) => refused,
         };
         let what = ("create", outcome);
-        let event = match audit::event(&self.policy, self.realm, &self.context, what, user_id) {
-            Ok(Some(event)) => event,
-            Ok(None) => return answer,
-            Err(error) => {
-                observe::record_lost(&error);
-                return answer;
-            }
+        let event = refusal(&self.policy, self.realm, &self.context, what, user_id);
+        let Some(event) = event else {
+            return answer;
         };
         if audit.table {
             match self.act_until(until, |accounts| accounts.write_record(&event)) {

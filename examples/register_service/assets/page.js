@@ -13,14 +13,17 @@ for (const form of document.querySelectorAll("form[method=post]")) {
     button.setAttribute("aria-disabled", "true");
     button.dataset.text = button.textContent;
     button.textContent = "One moment …";
+    // Who stops a page that does not come can send it again: it is the same request.
+    window.setTimeout(again, 20000);
   });
-  window.addEventListener("pageshow", () => {
+  const again = () => {
     delete form.dataset.sent;
     button.removeAttribute("aria-disabled");
     if (button.dataset.text) {
       button.textContent = button.dataset.text;
     }
-  });
+  };
+  window.addEventListener("pageshow", again);
 }
 
 // How hard a password is to guess, about: the server knows better, and decides.
@@ -30,10 +33,11 @@ if (register) {
   const password = register.elements.password;
   const meter = document.getElementById("strength");
   const text = document.getElementById("strength-text");
-  register.querySelector(".strength").hidden = false;
+  const row = register.querySelector(".strength");
   const show = () => {
     const own = [register.elements.username.value, register.elements.email.value.split("@")[0]];
     const score = strength(password.value, own);
+    row.hidden = !password.value;
     meter.value = score;
     text.textContent = password.value ? words[score] : "";
   };
@@ -41,6 +45,9 @@ if (register) {
     input.addEventListener("input", show);
   }
 }
+
+// What is wrong is overwritten by the next key.
+document.querySelector("input[autofocus]")?.select();
 
 function strength(password, own) {
   let rest = password.toLowerCase();

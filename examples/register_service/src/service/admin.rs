@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use diesel_accounts::{Timestamp, User, UserCursor, UserState};
 use maud::{Markup, html};
@@ -17,7 +17,7 @@ use super::pages::{Page, page};
 pub(crate) async fn users<C: Database>(
     State(app): State<Arc<App<C>>>,
     session: Session,
-    Query(query): Query<AdminQuery>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Page> {
     if app.config.admins.is_empty() {
         return Err(Page(Trouble::NotFound));
@@ -26,6 +26,9 @@ pub(crate) async fn users<C: Database>(
         Some(user) if app.config.admins.contains(&user.id()) => {}
         _ => return Err(Page(Trouble::NotFound)),
     }
+    let unreadable = |_| Trouble::BadRequest("There is no such list.");
+    let query = serde_urlencoded::from_str::<AdminQuery>(&query.unwrap_or_default());
+    let query = query.map_err(unreadable)?;
     let search = query.search.as_deref().map(str::trim).unwrap_or_default();
     let after = query.after.as_deref().filter(|after| !after.is_empty());
     let mut found = match search.is_empty() {
@@ -70,19 +73,19 @@ fn list(users: &[User], search: &str, next: Option<&str>) -> Markup {
     html! {
         h1 { "Users" }
         form.search method="get" action="/admin/users" role="search" {
-            label for="search" { "Name or address begins with" }
+            label for="search" { "Begins with (a username, or an address with its @)" }
             input #search name="search" type="search" value=(search) autocapitalize="none";
             button { "Search" }
         }
         @if users.is_empty() {
             p role="status" { "There is nobody." }
         } @else {
-            div.wide {
+            div.wide tabindex="0" role="region" aria-label="Users" {
                 table {
                     thead { tr {
                         th scope="col" { "Username" } th scope="col" { "Email" }
-                        th scope="col" { "State" } th scope="col" { "Created" }
-                        th scope="col" { "Last log-in" } th scope="col" { "Id" }
+                        th scope="col" { "State" } th scope="col" { "Created (UTC)" }
+                        th scope="col" { "Last log-in (UTC)" } th scope="col" { "Id" }
                     } }
                     tbody {
                         @for user in users {
@@ -99,6 +102,7 @@ fn list(users: &[User], search: &str, next: Option<&str>) -> Markup {
                 }
             }
         }
+        p { a href="/account" { "Your account" } }
         @if let Some(next) = next {
             p { a.button href={ "/admin/users?" (query(next)) } rel="next" { "Next page" } }
         }
@@ -113,10 +117,15 @@ fn state(user: &User) -> &'static str {
     }
 }
 
-fn time(time: Option<Timestamp>) -> String {
+/// To the minute.
+fn time(time: Option<Timestamp>) -> Markup {
     let seconds = time.map(|time| time.as_micros().div_euclid(1_000_000));
     let time = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    time.map(|time| time.to_string()).unwrap_or_default()
+    html! {
+        @if let Some(time) = time {
+            time datetime=(time) { (time.strftime("%Y-%m-%d %H:%M")) }
+        }
+    }
 }
 
 const A_PAGE: u32 = 50;

@@ -83,10 +83,17 @@ impl Trouble {
     /// When it is worth to ask again.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::TooOften(wait) | Self::Unavailable(wait) => Some(*wait),
             Self::Running => Some(Duration::from_secs(1)),
+            Self::TooOften(wait) | Self::Unavailable(wait) => Some(*wait),
             _ => None,
         }
+    }
+
+    /// The header that says so, rounded up.
+    pub(crate) fn retry_after_header(&self) -> Option<[(header::HeaderName, HeaderValue); 1]> {
+        let wait = self.retry_after()?;
+        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+        Some([(header::RETRY_AFTER, HeaderValue::from(seconds))])
     }
 }
 
@@ -111,17 +118,12 @@ impl From<Error> for Trouble {
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
-        let (status, retry_after) = (self.status(), self.retry_after());
+        let (status, retry_after) = (self.status(), self.retry_after_header());
         let body = match &self {
             Self::Invalid(invalid) => json!(by_field(invalid)),
             other => json!({ "detail": other.detail() }),
         };
-        let mut response = (status, Json(body)).into_response();
-        if let Some(wait) = retry_after {
-            let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response
+        (status, retry_after, Json(body)).into_response()
     }
 }
 

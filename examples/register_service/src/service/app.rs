@@ -11,6 +11,7 @@ use diesel_accounts::{
     AccountConnection, AsyncUserManager, DatabaseLimiter, LimitedBy, Policy, ProcessLimiter, Quota,
     RateLimiter, SecretKey, Timestamp, UserManager,
 };
+use tokio_util::task::TaskTracker;
 
 use super::answer::{A_MOMENT, Trouble};
 use super::client::Client;
@@ -32,6 +33,8 @@ pub(crate) struct App<C: R2D2Connection + 'static> {
     pub(crate) config: Config,
     /// Set when it takes no more requests.
     pub(crate) is_stopping: AtomicBool,
+    /// What is done to its end although nobody may wait for it.
+    pub(crate) tasks: TaskTracker,
     limiter: Option<Arc<dyn RateLimiter>>,
 }
 
@@ -64,6 +67,7 @@ impl<C: Database> App<C> {
             keys: Keys::new(config.secret.clone()),
             config,
             is_stopping: AtomicBool::new(false),
+            tasks: TaskTracker::new(),
             limiter,
         }))
     }

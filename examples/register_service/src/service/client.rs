@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use diesel_accounts::Context;
@@ -46,12 +46,17 @@ impl Client {
 /// The name of a request in our log and in the answer.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id that a request came with, if it can stand in a log; else `None`.
-pub(crate) fn given_request_id(headers: &HeaderMap) -> Option<HeaderValue> {
-    let given = headers.get(&REQUEST_ID)?;
-    let text = given.to_str().ok()?;
+/// The id that a proxy of ours gave a request, if it can stand in a log; else `None`.
+pub(crate) fn given_request_id(request: &Request, trusted: &[IpNet]) -> Option<HeaderValue> {
+    let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+    let is_ours = trusted.iter().any(|net| net.contains(&peer.ip().to_canonical()));
+    let given = request.headers().get(&REQUEST_ID).filter(|_| is_ours)?;
+    is_plain(given.to_str().ok()?).then(|| given.clone())
+}
+
+fn is_plain(id: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    ((1..=64).contains(&text.len()) && text.bytes().all(is_plain)).then(|| given.clone())
+    (1..=64).contains(&id.len()) && id.bytes().all(is_plain)
 }
 
 /// The address that our outermost own proxy saw. What is further to the left in `X-Forwarded-For`
@@ -88,7 +93,7 @@ fn client_key(address: IpAddr) -> String {
 mod tests {
     use axum::http::{HeaderMap, HeaderValue};
 
-    use super::{Client, given_request_id};
+    use super::{Client, is_plain};
 
     fn key_of(peer: &str, forwarded: &[&str]) -> String {
         let mut headers = HeaderMap::new();
@@ -122,12 +127,7 @@ mod tests {
 
     #[test]
     fn a_request_id_that_could_forge_a_log_is_not_taken_over() {
-        let given = |id: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("x-request-id", HeaderValue::from_str(id).unwrap());
-            given_request_id(&headers).is_some()
-        };
-        assert!(given("4711") && given("a-b_c.D"));
-        assert!(!given("") && !given("a b") && !given("\"") && !given(&"a".repeat(65)));
+        assert!(is_plain("4711") && is_plain("a-b_c.D"));
+        assert!(!is_plain("") && !is_plain("a b") && !is_plain("\"") && !is_plain(&"a".repeat(65)));
     }
 }

@@ -31,6 +31,10 @@ Each option can also be given in the environment, under the name behind it.
                                                X-Forwarded-For is believed; none by default
   --admin-users IDS          ADMIN_USERS       the ids, separated by commas, of the accounts that
                                                see /admin/users; nobody by default
+  --https on|off             HTTPS             whether browsers come over TLS, which a proxy in front
+                                               ends: cookies are kept to it then, and browsers told
+                                               to stay. On by default, unless LISTEN is a loopback
+                                               address and there are no TRUSTED_PROXIES
   --log-format FORMAT        LOG_FORMAT        `json` (default) or `pretty`
   --help
 
@@ -49,6 +53,8 @@ pub struct Config {
     pub(crate) limits: Limits,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) admins: HashSet<UserId>,
+    /// Whether browsers come over TLS.
+    pub(crate) https: bool,
     pub(crate) log_format: LogFormat,
     pub(crate) secret: Zeroizing<Vec<u8>>,
     pub(crate) secret_is_new: bool,
@@ -123,7 +129,7 @@ impl Config {
             value.filter(|value| !value.is_empty())
         };
         let address = "an address and a port, as 127.0.0.1:8000";
-        let listen = parsed(&given, "LISTEN", "127.0.0.1:8000", address)?;
+        let listen: SocketAddr = parsed(&given, "LISTEN", "127.0.0.1:8000", address)?;
         let metrics_listen = parsed(&given, "METRICS_LISTEN", "127.0.0.1:9000", address)?;
         let connections: u32 = parsed(&given, "CONNECTIONS", "8", "a number from 1 to 1000")?;
         if !(1..=1000).contains(&connections) {
@@ -141,6 +147,13 @@ impl Config {
             Some(_) => return Err(invalid("LOG_FORMAT", "json or pretty")),
         };
         let trusted_proxies = list(&given, "TRUSTED_PROXIES", "networks, as 10.0.0.0/8,fd00::/8")?;
+        let is_local = listen.ip().is_loopback() && trusted_proxies.is_empty();
+        let https = match given("HTTPS").as_deref() {
+            None => !is_local,
+            Some("on") => true,
+            Some("off") => false,
+            Some(_) => return Err(invalid("HTTPS", "on or off")),
+        };
         let admins = list(&given, "ADMIN_USERS", "the ids of accounts")?;
         let (secret, secret_is_new) = match given("SECRET_KEY").map(Zeroizing::new) {
             Some(text) => (secret_of(&text)?, false),
@@ -155,16 +168,11 @@ impl Config {
             limits,
             trusted_proxies,
             admins: admins.into_iter().collect(),
+            https,
             log_format,
             secret,
             secret_is_new,
         }))
-    }
-
-    /// Whether browsers come over TLS, so that cookies can be kept to it: not to a service that only
-    /// this machine can reach, unless a proxy brings them.
-    pub(crate) fn is_behind_tls(&self) -> bool {
-        !self.listen.ip().is_loopback() || !self.trusted_proxies.is_empty()
     }
 }
 
@@ -175,7 +183,7 @@ impl fmt::Debug for Config {
 }
 
 /// The flags, and what the environment calls them.
-const FLAGS: [(&str, &str); 8] = [
+const FLAGS: [(&str, &str); 9] = [
     ("listen", "LISTEN"),
     ("metrics-listen", "METRICS_LISTEN"),
     ("database-url", "DATABASE_URL"),
@@ -183,6 +191,7 @@ const FLAGS: [(&str, &str); 8] = [
     ("rate-limit", "RATE_LIMIT"),
     ("trusted-proxies", "TRUSTED_PROXIES"),
     ("admin-users", "ADMIN_USERS"),
+    ("https", "HTTPS"),
     ("log-format", "LOG_FORMAT"),
 ];
 
@@ -251,7 +260,7 @@ mod tests {
         assert_eq!(config.database_url, "sqlite://accounts.db");
         assert_eq!((config.connections, config.limits), (8, Limits::Database));
         assert_eq!(config.log_format, LogFormat::Json);
-        assert!(config.admins.is_empty() && config.secret_is_new && !config.is_behind_tls());
+        assert!(config.admins.is_empty() && config.secret_is_new && !config.https);
         assert_ne!(config.secret, read(&[], &[]).unwrap().unwrap().secret);
     }
 
@@ -262,7 +271,11 @@ mod tests {
         assert_eq!(config.listen.to_string(), "[::1]:81");
         assert_eq!((config.limits, config.connections), (Limits::Off, 8));
         let outside = read(&[], &environment).unwrap().unwrap();
-        assert!(outside.is_behind_tls());
+        assert!(outside.https);
+        let plain = read(&["--https", "off"], &environment).unwrap().unwrap();
+        assert!(!plain.https);
+        let proxied = read(&[], &[("TRUSTED_PROXIES", "10.0.0.0/8")]).unwrap().unwrap();
+        assert!(proxied.https);
     }
 
     #[test]
@@ -272,6 +285,7 @@ mod tests {
             ("METRICS_LISTEN", "9000"),
             ("CONNECTIONS", "0"),
             ("RATE_LIMIT", "on"),
+            ("HTTPS", "yes"),
             ("LOG_FORMAT", "xml"),
             ("TRUSTED_PROXIES", "10.0.0.0/8,proxy"),
             ("ADMIN_USERS", "root"),

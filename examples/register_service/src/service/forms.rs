@@ -31,7 +31,7 @@ impl<C: Database> App<C> {
             return Ok(FormToken { token, cookie: None });
         }
         let nonce = random_text().map_err(|_| Trouble::Unavailable(A_MOMENT))?;
-        let secure = if self.config.is_behind_tls() { "; Secure" } else { "" };
+        let secure = if self.config.https { "; Secure" } else { "" };
         let name = self.form_cookie();
         let cookie = format!("{name}={nonce}; Path=/; HttpOnly; SameSite=Lax{secure}");
         let cookie = HeaderValue::from_str(&cookie).ok().map(|value| [(header::SET_COOKIE, value)]);
@@ -44,6 +44,7 @@ impl<C: Database> App<C> {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<(T, Bytes), Trouble> {
+        let body = read_body(body).await?;
         let is_from_elsewhere = headers
             .get("sec-fetch-site")
             .is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
@@ -56,7 +57,6 @@ impl<C: Database> App<C> {
         {
             return Err(Trouble::Unreadable(UnreadableBody::WrongType));
         }
-        let body = read_body(body).await?;
         let form: T = serde_urlencoded::from_bytes(&body).map_err(|_| Trouble::Malformed)?;
         let nonce = cookie(headers, self.form_cookie()).ok_or(Trouble::Forbidden)?;
         match self.keys.is_digest(FORM, &[nonce.as_bytes()], form.token()) {
@@ -66,7 +66,7 @@ impl<C: Database> App<C> {
     }
 
     fn form_cookie(&self) -> &'static str {
-        if self.config.is_behind_tls() { "__Host-form" } else { "form" }
+        if self.config.https { "__Host-form" } else { "form" }
     }
 }
 

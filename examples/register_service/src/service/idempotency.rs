@@ -39,10 +39,10 @@ impl IdempotencyKey {
         }
     }
 
-    /// That of a form, which has one for each of its fillings: whoever changes a field and sends the
-    /// form again makes another request.
-    pub(crate) fn of_form(field: &str, filling: &str) -> Self {
-        Self(format!("form {field} {filling}"))
+    /// That of a form: whoever sends it again from the same browser, however that came by it again,
+    /// repeats the request, and whoever changes a field makes another.
+    pub(crate) fn of_form(token: &str, filled: &str) -> Self {
+        Self(format!("form {token} {filled}"))
     }
 }
 
@@ -51,6 +51,8 @@ impl IdempotencyKey {
 pub(crate) struct Admission {
     /// The account that it creates.
     pub(crate) id: UserId,
+    /// Whether it was never answered before.
+    pub(crate) is_new: bool,
     row: Option<String>,
 }
 
@@ -64,7 +66,7 @@ impl<C: Database> App<C> {
     ) -> Result<Admission, Trouble> {
         let id = UserId::new();
         let Some(key) = key else {
-            return Ok(Admission { id, row: None });
+            return Ok(Admission { id, is_new: true, row: None });
         };
         let now = now();
         let wanted = RequestRow {
@@ -75,8 +77,9 @@ impl<C: Database> App<C> {
             expires_at: later(now, KEPT_FOR),
         };
         self.query(move |conn| {
+            conn.forget_request(&wanted.id, now)?;
             if conn.insert_request(&wanted)? {
-                return Ok(Ok(Admission { id, row: Some(wanted.id) }));
+                return Ok(Ok(Admission { id, is_new: true, row: Some(wanted.id) }));
             }
             let Some(row) = conn.request(&wanted.id)? else {
                 return Ok(Err(Trouble::Running));
@@ -89,9 +92,16 @@ impl<C: Database> App<C> {
             else {
                 return Ok(Err(Trouble::Running));
             };
-            Ok(Ok(Admission { id, row: Some(row.id) }))
+            Ok(Ok(Admission { id, is_new: false, row: Some(row.id) }))
         })
         .await?
+    }
+
+    /// A request that was not looked at is forgotten.
+    pub(crate) async fn turn_away(&self, admission: Admission) {
+        if let Some(row) = admission.row {
+            let _ = self.query(move |conn| conn.forget_request(&row, i64::MAX)).await;
+        }
     }
 
     /// A request is answered, and may be repeated. If that cannot be written down, the lease ends by
@@ -106,8 +116,9 @@ impl<C: Database> App<C> {
 const ONE_KEY: &str = "Idempotency-Key must be one string of 1 to 255 visible ASCII characters.";
 const MOST_BYTES: usize = 255;
 
-/// Whoever answers a request and dies keeps it from being repeated for so long.
-const LEASE: Duration = Duration::from_secs(60);
+/// Whoever answers a request and dies keeps it from being repeated for so long. Whoever takes longer
+/// is not alone with it any more, which harms nothing: both do the same creation.
+const LEASE: Duration = Duration::from_secs(10);
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 
 #[cfg(test)]

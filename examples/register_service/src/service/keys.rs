@@ -38,7 +38,7 @@ impl Keys {
     }
 }
 
-/// 43 characters that nobody can guess, and the digest under which the database knows them.
+/// The digest under which the database knows a text that nobody can guess.
 pub(crate) fn stored_digest(secret: &str) -> String {
     Base64UrlUnpadded::encode_string(&Sha256::digest(secret.as_bytes()))
 }

@@ -91,7 +91,7 @@ impl<C: Database> App<C> {
         match self.users.with(context).authenticate(login, password).await? {
             SignIn::Accepted(accepted) => {
                 let device = accepted.device_token().and_then(|token| {
-                    let secure = if self.config.is_behind_tls() { "; Secure" } else { "" };
+                    let secure = if self.config.https { "; Secure" } else { "" };
                     let cookie = format!(
                         "{}={}; Path=/; Max-Age={A_YEAR}; HttpOnly; SameSite=Lax{secure}",
                         self.device_cookie(),
@@ -109,7 +109,7 @@ impl<C: Database> App<C> {
     }
 
     fn device_cookie(&self) -> &'static str {
-        if self.config.is_behind_tls() { "__Host-device" } else { "device" }
+        if self.config.https { "__Host-device" } else { "device" }
     }
 }
 
@@ -140,11 +140,11 @@ struct Passwords {
 
 /// What another site can have a browser send without asking it is never JSON.
 async fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Trouble> {
+    let body = read_body(body).await?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if !content_type.is_some_and(crate::is_json) {
         return Err(Trouble::Unreadable(UnreadableBody::WrongType));
     }
-    let body = read_body(body).await?;
     let is_object = body.trim_ascii_start().first() == Some(&b'{');
     match serde_json::from_slice(&body) {
         Ok(value) if is_object => Ok(value),

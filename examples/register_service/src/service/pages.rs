@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use diesel_accounts::{LimitedBy, Matched};
+use diesel_accounts::Matched;
 use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
 use tower_sessions::Session;
@@ -18,8 +18,7 @@ use super::app::{App, Database};
 use super::client::Client;
 use super::forms::{FormToken, HasToken};
 use super::idempotency::IdempotencyKey;
-use super::keys::random_text;
-use super::register::{REGISTRATIONS_OF_A_CLIENT, Registered};
+use super::register::Registered;
 use super::sessions::removed_cookie;
 use crate::Registration;
 
@@ -28,8 +27,7 @@ pub(crate) async fn home<C: Database>(
     State(app): State<Arc<App<C>>>,
     headers: HeaderMap,
 ) -> Result<Response, Page> {
-    let filling = new_filling()?;
-    registration_page(&app, &headers, StatusCode::OK, &Typed { filling, ..Typed::default() })
+    registration_page(&app, &headers, StatusCode::OK, &Typed::default())
 }
 
 /// `POST /`: somebody registers.
@@ -39,16 +37,11 @@ pub(crate) async fn register<C: Database>(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Page> {
-    app.limit("register", LimitedBy::Client(&client.key), REGISTRATIONS_OF_A_CLIENT).await?;
     let (form, body) = app.read_form::<RegistrationForm>(&headers, body).await?;
-    let mut typed = Typed {
-        username: form.username.clone(),
-        email: form.email.clone(),
-        filling: form.filling.clone(),
-        ..Typed::default()
-    };
+    let mut typed =
+        Typed { username: form.username.clone(), email: form.email.clone(), ..Typed::default() };
     let filled = app.keys.digest("filling", &[&body]);
-    let key = IdempotencyKey::of_form(&form.filling, &filled);
+    let key = IdempotencyKey::of_form(&form.token, &filled);
     let until = Instant::now() + LONGEST_DOUBLE_CLICK;
     let answer = loop {
         let registration = Registration::new(
@@ -75,18 +68,15 @@ pub(crate) async fn register<C: Database>(
             typed.errors = by_field(&invalid);
             registration_page(&app, &headers, StatusCode::BAD_REQUEST, &typed)
         }
-        Err(trouble @ (Trouble::Taken | Trouble::Unavailable(_) | Trouble::Running)) => {
+        Err(trouble) => {
             typed.trouble = Some(match trouble {
-                Trouble::Taken => TAKEN_BY_TWO.to_owned(),
-                _ => NOT_NOW.to_owned(),
+                Trouble::Taken => TAKEN.to_owned(),
+                Trouble::Running | Trouble::Unavailable(_) => NOT_NOW.to_owned(),
+                _ => trouble.detail(),
             });
-            let mut page = registration_page(&app, &headers, trouble.status(), &typed)?;
-            if let Some(wait) = trouble.into_response().headers_mut().remove(header::RETRY_AFTER) {
-                page.headers_mut().insert(header::RETRY_AFTER, wait);
-            }
-            Ok(page)
+            let page = registration_page(&app, &headers, trouble.status(), &typed)?;
+            Ok((trouble.retry_after_header(), page).into_response())
         }
-        Err(trouble) => Err(Page(trouble)),
     }
 }
 
@@ -105,10 +95,10 @@ pub(crate) async fn welcome() -> Html<String> {
 /// `GET /login`: the form.
 pub(crate) async fn login_form<C: Database>(
     State(app): State<Arc<App<C>>>,
-    Query(query): Query<LoginQuery>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Page> {
-    let exists = query.next.as_deref() == Some("exists");
+    let exists = query.as_deref() == Some("next=exists");
     login_page(&app, &headers, StatusCode::OK, "", exists.then_some(EXISTS), None)
 }
 
@@ -125,8 +115,9 @@ pub(crate) async fn login<C: Database>(
     match app.sign_in(client, &session, &headers, login.clone(), password.into()).await {
         Ok((_, device)) => Ok((device, Redirect::to("/account")).into_response()),
         Err(trouble @ (Trouble::Unauthorized(_) | Trouble::TooOften(_))) => {
-            let detail = trouble.detail();
-            login_page(&app, &headers, trouble.status(), &login, None, Some(&detail))
+            let (status, detail) = (trouble.status(), trouble.detail());
+            let page = login_page(&app, &headers, status, &login, None, Some(&detail))?;
+            Ok((trouble.retry_after_header(), page).into_response())
         }
         Err(trouble) => Err(Page(trouble)),
     }
@@ -168,7 +159,7 @@ pub(crate) async fn logout<C: Database>(
 ) -> Result<Response, Page> {
     app.read_form::<LogoutForm>(&headers, body).await?;
     session.flush().await.map_err(|_| Trouble::Unavailable(A_MOMENT))?;
-    let cookie = removed_cookie(app.config.is_behind_tls());
+    let cookie = removed_cookie(app.config.https);
     Ok((cookie, Redirect::to("/login")).into_response())
 }
 
@@ -191,8 +182,7 @@ impl From<diesel_accounts::Error> for Page {
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
         let (status, detail) = (self.0.status(), self.0.detail());
-        let retry_after = self.0.into_response().headers_mut().remove(header::RETRY_AFTER);
-        let retry_after = retry_after.map(|wait| [(header::RETRY_AFTER, wait)]);
+        let retry_after = self.0.retry_after_header();
         let body = html! {
             h1 { "That did not work" }
             p role="alert" { (detail) }
@@ -230,8 +220,6 @@ pub(crate) fn page(title: &str, body: &Markup) -> Html<String> {
 struct Typed {
     username: String,
     email: String,
-    /// Tells one filling of the form from another.
-    filling: String,
     errors: BTreeMap<String, Vec<String>>,
     name_is_taken: bool,
     trouble: Option<String>,
@@ -257,7 +245,7 @@ fn registration_page<C: Database>(
             p.message role="alert" { (trouble) }
         }
         @if taken {
-            p.message role="status" {
+            p #taken .message role="status" {
                 "This name is taken: choose another, or "
                 a href="/login" { "log in" }
                 " if it is yours."
@@ -265,19 +253,22 @@ fn registration_page<C: Database>(
         }
         form #register method="post" action="/" novalidate {
             input type="hidden" name="token" value=(token);
-            input type="hidden" name="filling" value=(typed.filling);
             (field("username", "Username", "text", "username", &typed.username, typed, taken))
             (field("email", "Email", "email", "email", &typed.email, typed, false))
             (field("password", "Password", "password", "new-password", "", typed, false))
             div.strength hidden {
-                meter #strength min="0" max="4" low="2" high="3" optimum="4" value="0" {}
+                meter #strength aria-label="Strength of the password" min="0" max="4" low="2" high="3" optimum="4" value="0" {}
                 span #strength-text aria-live="polite" {}
             }
             button { "Create account" }
         }
         p { "Do you have an account? " a href="/login" { "Log in" } }
     };
-    Ok((status, cookie, page("Create your account", &body)).into_response())
+    let title = match typed.errors.is_empty() {
+        true => "Create your account",
+        false => "Please correct: create your account",
+    };
+    Ok((status, cookie, page(title, &body)).into_response())
 }
 
 /// A field with its label, and everything that is wrong with it.
@@ -294,16 +285,16 @@ fn field(
     let is_wrong = !errors.is_empty();
     let is_first = is_wrong
         && typed.errors.keys().min_by_key(|field| place(field)).is_some_and(|first| first == name);
-    let described = format!("{name}-errors");
+    let described = if is_focused { "taken".to_owned() } else { format!("{name}-errors") };
     html! {
         div.field {
             label for=(name) { (label) }
             input id=(name) name=(name) type=(kind) autocomplete=(autocomplete) value=(value)
                 required aria-invalid=[is_wrong.then_some("true")]
-                aria-describedby=[is_wrong.then_some(&described)]
+                aria-describedby=[(is_wrong || is_focused).then_some(&described)]
                 autofocus[is_first || is_focused]
                 autocapitalize="none" spellcheck="false";
-            ul.errors id=(described) aria-live="polite" {
+            ul.errors id={ (name) "-errors" } aria-live="polite" {
                 @for error in errors { li { (error) } }
             }
         }
@@ -347,14 +338,9 @@ fn login_page<C: Database>(
     Ok((status, cookie, page("Log in", &body)).into_response())
 }
 
-fn new_filling() -> Result<String, Page> {
-    random_text().map_err(|_| Page(Trouble::Unavailable(A_MOMENT)))
-}
-
 #[derive(Deserialize)]
 struct RegistrationForm {
     token: String,
-    filling: String,
     username: String,
     email: String,
     password: String,
@@ -372,12 +358,6 @@ struct LogoutForm {
     token: String,
 }
 
-/// What may follow `/login`.
-#[derive(Deserialize)]
-pub(crate) struct LoginQuery {
-    next: Option<String>,
-}
-
 macro_rules! has_token {
     ($($form:ty),+) => {
         $(impl HasToken for $form {
@@ -390,8 +370,7 @@ macro_rules! has_token {
 has_token!(LoginForm, LogoutForm, RegistrationForm);
 
 const EXISTS: &str = "You already have an account: log in.";
-const TAKEN_BY_TWO: &str =
-    "The name is that of one account, and the address that of another. Log in, or choose others.";
+const TAKEN: &str = "This name or address is taken: log in if it is yours, or choose another.";
 const NOT_NOW: &str = "That took too long, and nothing is lost: please send the form again.";
 
 /// The second of two clicks waits for the first for so long.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use diesel_accounts::{Creation, LimitedBy, Matched, UserId};
+use http_body_util::BodyExt;
 use serde_json::json;
 use tracing::Instrument;
 
@@ -25,19 +26,34 @@ pub(crate) async fn register<C: Database>(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Trouble> {
-    app.limit("register", LimitedBy::Client(&client.key), REGISTRATIONS_OF_A_CLIENT).await?;
-    let key = IdempotencyKey::of(&headers)?;
     let body = read_body(body).await?;
+    let key = IdempotencyKey::of(&headers)?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let registration = Registration::read(content_type, &body).map_err(Trouble::Unreadable)?;
     let registered = app.register(client, registration, key, body).await?;
     Ok(registered.into_response())
 }
 
-/// The whole of a body that is not too long.
-pub(crate) async fn read_body(body: Body) -> Result<Bytes, Trouble> {
-    let too_long = |_| Trouble::Unreadable(UnreadableBody::TooLong);
-    to_bytes(body, MOST_BYTES).await.map_err(too_long)
+/// The whole of a body that is not too long. What is a little too long is read to its end, so that
+/// whoever sends it is there for the answer.
+pub(crate) async fn read_body(mut body: Body) -> Result<Bytes, Trouble> {
+    let (mut read, mut length) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let unreadable = |_| Trouble::BadRequest("The body could not be read to its end.");
+        let Ok(data) = frame.map_err(unreadable)?.into_data() else {
+            continue;
+        };
+        length += data.len();
+        match length {
+            0..=MOST_BYTES => read.extend_from_slice(&data),
+            MOST_DRAINED.. => break,
+            _ => {}
+        }
+    }
+    match length {
+        0..=MOST_BYTES => Ok(read.into()),
+        _ => Err(Trouble::Unreadable(UnreadableBody::TooLong)),
+    }
 }
 
 /// Somebody is registered: now, or before.
@@ -61,19 +77,37 @@ impl<C: Database> App<C> {
         key: Option<IdempotencyKey>,
         body: Bytes,
     ) -> Result<Registered, Trouble> {
-        let by_email = LimitedBy::Email(registration.email());
-        self.limit("register", by_email, REGISTRATIONS_OF_AN_ADDRESS).await?;
         let app = Arc::clone(self);
         let answered = async move {
             let admission = app.admit(&client, key.as_ref(), &body).await?;
+            // What is repeated is paid for.
+            if admission.is_new {
+                if let Err(trouble) = app.limit_registration(&client, registration.email()).await {
+                    app.turn_away(admission).await;
+                    return Err(trouble);
+                }
+            }
             let new_user = registration.into_new_user().with_id(admission.id);
             let creation = app.users_for(&client).create_user(new_user).await;
             app.release(admission).await;
             Ok(Registered::of(creation?))
         };
-        match tokio::spawn(answered.in_current_span()).await {
+        // The process does not end before it.
+        match self.tasks.spawn(answered.in_current_span()).await {
             Ok(answer) => answer,
             Err(_) => Err(Trouble::Unavailable(A_MOMENT)),
+        }
+    }
+
+    async fn limit_registration(&self, client: &Client, email: &str) -> Result<(), Trouble> {
+        let by_client = LimitedBy::Client(&client.key);
+        self.limit("register", by_client, REGISTRATIONS_OF_A_CLIENT).await?;
+        match email.trim() {
+            // That is nobody's, and everybody's.
+            "" => Ok(()),
+            email => {
+                self.limit("register", LimitedBy::Email(email), REGISTRATIONS_OF_AN_ADDRESS).await
+            }
         }
     }
 }
@@ -120,6 +154,9 @@ impl IntoResponse for Registered {
 
 const EXISTS: &str = "User already exists. Please log in instead.";
 
+const MOST_DRAINED: usize = 16 * MOST_BYTES;
+
 /// So many by one client, and as many in each such time: a school behind one address is one.
-pub(crate) const REGISTRATIONS_OF_A_CLIENT: (u32, Duration) = (60, Duration::from_secs(600));
-const REGISTRATIONS_OF_AN_ADDRESS: (u32, Duration) = (10, Duration::from_secs(600));
+const REGISTRATIONS_OF_A_CLIENT: (u32, Duration) = (60, Duration::from_secs(600));
+/// Whoever corrects a form sends it some times.
+const REGISTRATIONS_OF_AN_ADDRESS: (u32, Duration) = (30, Duration::from_secs(600));

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
@@ -10,7 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderName, HeaderValue, Request, header};
-use axum::middleware::{Next, from_fn, map_response};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use diesel_accounts::Timestamp;
@@ -20,9 +21,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
+use tower::util::option_layer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::answer::{A_MOMENT, Trouble};
@@ -40,53 +44,91 @@ pub(crate) async fn serve<C: Database>(
     if app.config.secret_is_new {
         tracing::warn!("there is no SECRET_KEY: sessions end with this process");
     }
+    if app.config.https {
+        tracing::info!("cookies are kept to TLS: browsers must come through a proxy that ends it");
+    }
     tracing::info!(
         address = %listener.local_addr()?,
         metrics = %metrics_listener.local_addr()?,
         "listening"
     );
     let stop = told_to_stop(Arc::clone(&app))?;
-    tokio::spawn(axum::serve(metrics_listener, metrics_routes(metrics)).into_future());
+    tokio::spawn(axum::serve(metrics_listener, metrics_routes(metrics.clone())).into_future());
     tokio::spawn(forget_old(Arc::clone(&app)));
-    accept(&listener, &routes(app), stop).await;
+    tokio::spawn(keep_metrics_small(metrics));
+    let ended = serve_until(listener, &routes(&app), stop).await;
+    app.tasks.close();
+    let is_done = tokio::time::timeout(LONGEST_END, app.tasks.wait()).await.is_ok();
+    match ended && is_done {
+        true => tracing::info!("stopped"),
+        false => tracing::warn!("stopped, with requests that did not end"),
+    }
     Ok(())
 }
 
-/// Serves whoever connects, until it is told to stop and everything that was begun is answered.
-async fn accept(listener: &TcpListener, routes: &Router, stop: impl Future<Output = ()>) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(LONGEST_HEAD);
-    let connections = GracefulShutdown::new();
-    tokio::pin!(stop);
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut stop => break,
-        };
-        let Ok((stream, peer)) = accepted else {
-            // Out of files, most of the time: some are closed in a moment.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let routes = routes.clone();
+/// Serves whoever connects, until it is told to stop and everything that was begun is answered;
+/// whether it was.
+async fn serve_until(
+    listener: TcpListener,
+    routes: &Router,
+    stop: impl Future<Output = ()>,
+) -> bool {
+    let connections = Connections::new(routes);
+    tokio::select! {
+        () = connections.accept_all(&listener) => {}
+        () = stop => {}
+    }
+    // Whoever distributes requests sees that it is not ready, and sends no more.
+    let _ = tokio::time::timeout(GRACE, connections.accept_all(&listener)).await;
+    drop(listener);
+    tokio::time::timeout(LONGEST_END, connections.graceful.shutdown()).await.is_ok()
+}
+
+/// The connections that are open.
+struct Connections {
+    http: http1::Builder,
+    routes: Router,
+    places: Arc<Semaphore>,
+    graceful: GracefulShutdown,
+}
+
+impl Connections {
+    fn new(routes: &Router) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(LONGEST_HEAD);
+        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        Self { http, routes: routes.clone(), places, graceful: GracefulShutdown::new() }
+    }
+
+    async fn accept_all(&self, listener: &TcpListener) {
+        while let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
+            match listener.accept().await {
+                Ok((stream, peer)) => self.serve(stream, peer, place),
+                // Out of files, most of the time: some are closed in a moment.
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    fn serve(&self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+        let routes = self.routes.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             routes.clone().oneshot(request)
         });
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        let connection = connections.watch(connection);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(LONGEST_WRITE));
+        let connection = self.http.serve_connection(TokioIo::new(Box::pin(stream)), service);
+        let connection = self.graceful.watch(connection);
         tokio::spawn(async move {
             // A client that goes away is no trouble of ours.
             let _ = connection.await;
+            drop(place);
         });
-    }
-    match tokio::time::timeout(LONGEST_END, connections.shutdown()).await {
-        Ok(()) => tracing::info!("stopped"),
-        Err(_) => tracing::warn!("stopped, with requests that did not end"),
     }
 }
 
-fn routes<C: Database>(app: Arc<App<C>>) -> Router {
+fn routes<C: Database>(app: &Arc<App<C>>) -> Router {
     let with_sessions = Router::new()
         .route("/login", get(pages::login_form::<C>).post(pages::login::<C>))
         .route("/logout", post(pages::logout::<C>))
@@ -95,7 +137,7 @@ fn routes<C: Database>(app: Arc<App<C>>) -> Router {
         .route("/api/v1/accounts/login", post(login::login::<C>))
         .route("/api/v1/accounts/me", get(login::me::<C>))
         .route("/api/v1/accounts/password", post(login::change_password::<C>))
-        .layer(sessions::layer(&app))
+        .layer(sessions::layer(app))
         .layer(map_response(sessions::not_now));
     let header = SetResponseHeaderLayer::overriding;
     Router::new()
@@ -115,8 +157,11 @@ fn routes<C: Database>(app: Arc<App<C>>) -> Router {
         .layer(header(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")))
         .layer(header(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")))
         .layer(header(OPENER_POLICY, HeaderValue::from_static("same-origin")))
-        .layer(from_fn(telemetry::tell))
-        .with_state(app)
+        .layer(from_fn_with_state(Arc::clone(app), telemetry::tell::<C>))
+        .layer(option_layer(
+            app.config.https.then(|| header(header::STRICT_TRANSPORT_SECURITY, HSTS)),
+        ))
+        .with_state(Arc::clone(app))
 }
 
 /// Nobody waits for ever: neither for us, nor we for the rest of a request.
@@ -150,7 +195,6 @@ fn metrics_routes(metrics: PrometheusHandle) -> Router {
     Router::new().route(
         "/metrics",
         get(move || async move {
-            metrics.run_upkeep();
             let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
             (kind, metrics.render())
         }),
@@ -173,6 +217,15 @@ fn told_to_stop<C: Database>(
     })
 }
 
+/// What is recorded is gathered at times, whether or not somebody asks for it.
+async fn keep_metrics_small(metrics: PrometheusHandle) {
+    let mut times = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        times.tick().await;
+        metrics.run_upkeep();
+    }
+}
+
 /// Deletes what is too old, a little at a time.
 async fn forget_old<C: Database>(app: Arc<App<C>>) {
     let mut times = tokio::time::interval(BETWEEN_SWEEPS);
@@ -182,20 +235,29 @@ async fn forget_old<C: Database>(app: Arc<App<C>>) {
         let forget = || app.query(|conn| conn.forget_expired(now(), ROWS_OF_A_SWEEP));
         while forget().await.is_ok_and(|forgotten| forgotten > 0) {}
         let before = Timestamp::from(SystemTime::now() - EVENTS_KEPT_FOR);
-        let _ = app.users.forget_old_events(before, 500).await;
-        let _ = app.users.forget_old_attempts(500).await;
+        let forget = || app.users.forget_old_events(before, 500);
+        while forget().await.is_ok_and(|forgotten| forgotten > 0) {}
+        let forget = || app.users.forget_old_attempts(500);
+        while forget().await.is_ok_and(|forgotten| forgotten > 0) {}
     }
 }
 
 /// Scripts and styles are ours, and no other site shows or gets anything.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
 /// Longer than everything that a request waits for by itself.
 const LONGEST_REQUEST: Duration = Duration::from_secs(40);
 /// Whoever sends the head of a request byte by byte keeps a connection for so long.
 const LONGEST_HEAD: Duration = Duration::from_secs(10);
+/// Whoever reads nothing of an answer for so long is not sent the rest.
+const LONGEST_WRITE: Duration = Duration::from_secs(30);
+/// More than these wait until one of them is closed.
+const MOST_CONNECTIONS: usize = 1024;
+/// Between being told to stop and taking no connections any more.
+const GRACE: Duration = Duration::from_secs(2);
 /// Whoever is not answered by then never is.
 const LONGEST_END: Duration = Duration::from_secs(45);
 

@@ -22,7 +22,7 @@ use super::tables::SessionRow;
 /// The sessions of a service: a cookie that scripts cannot read, and that other sites cannot send
 /// along.
 pub(crate) fn layer<C: Database>(app: &Arc<App<C>>) -> SessionManagerLayer<Store<C>> {
-    let is_secure = app.config.is_behind_tls();
+    let is_secure = app.config.https;
     SessionManagerLayer::new(Store(Arc::clone(app)))
         .with_name(if is_secure { "__Host-session" } else { "session" })
         .with_secure(is_secure)

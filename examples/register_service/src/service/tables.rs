@@ -71,6 +71,8 @@ pub(crate) trait Tables: SimpleConnection + Sized {
     /// Whether nobody else is answering it.
     fn take_request(&mut self, id: &str, now: i64, until: i64) -> QueryResult<bool>;
     fn release_request(&mut self, id: &str) -> QueryResult<usize>;
+    /// Deletes it, if it has expired by then.
+    fn forget_request(&mut self, id: &str, now: i64) -> QueryResult<usize>;
     /// Whether there was none with this id.
     fn insert_session(&mut self, row: &SessionRow) -> QueryResult<bool>;
     fn save_session(&mut self, row: &SessionRow) -> QueryResult<()>;
@@ -104,6 +106,12 @@ macro_rules! tables {
                 diesel::update(service_requests::table.find(id))
                     .set(service_requests::running_until.eq(0))
                     .execute(self)
+            }
+
+            fn forget_request(&mut self, id: &str, now: i64) -> QueryResult<usize> {
+                let row = service_requests::table.find(id);
+                let expired = row.filter(service_requests::expires_at.le(now));
+                diesel::delete(expired).execute(self)
             }
 
             fn insert_session(&mut self, row: &SessionRow) -> QueryResult<bool> {
@@ -172,7 +180,7 @@ fn was_new(inserted: QueryResult<usize>) -> QueryResult<bool> {
     }
 }
 
-const TABLES: [&str; 2] = [
+const TABLES: [&str; 4] = [
     "CREATE TABLE IF NOT EXISTS service_requests (\
          id VARCHAR(64) PRIMARY KEY, \
          user_id VARCHAR(36) NOT NULL, \
@@ -183,4 +191,6 @@ const TABLES: [&str; 2] = [
          id VARCHAR(64) PRIMARY KEY, \
          data VARCHAR(2000) NOT NULL, \
          expires_at BIGINT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS service_requests_expiry ON service_requests (expires_at)",
+    "CREATE INDEX IF NOT EXISTS service_sessions_expiry ON service_sessions (expires_at)",
 ];

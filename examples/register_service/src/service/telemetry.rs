@@ -2,9 +2,10 @@
 
 use std::error::Error;
 use std::io::stdout;
+use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use metrics::{counter, histogram};
@@ -12,6 +13,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::{Instrument, info_span};
 use tracing_subscriber::EnvFilter;
 
+use super::app::{App, Database};
 use super::client::{REQUEST_ID, given_request_id};
 use super::config::{Config, LogFormat};
 use super::keys::random_text;
@@ -27,16 +29,44 @@ pub(crate) fn install(config: &Config) -> Result<PrometheusHandle, Box<dyn Error
     };
     installed.map_err(|error| error.to_string())?;
     let seconds = |name: &str| Matcher::Full(name.to_owned());
-    Ok(PrometheusBuilder::new()
+    let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(seconds("account_hash_seconds"), &BUCKETS)?
         .set_buckets_for_metric(seconds("http_request_seconds"), &BUCKETS)?
-        .install_recorder()?)
+        .install_recorder()?;
+    begin_at_zero();
+    Ok(metrics)
+}
+
+/// What is rare must be seen the first time, and a series that begins with a one has not grown.
+fn begin_at_zero() {
+    for outcome in
+        ["created", "existing", "invalid", "taken", "busy", "hashing_busy", "undetermined"]
+    {
+        counter!("account_create_total", "outcome" => outcome).increment(0);
+    }
+    for outcome in ["accepted", "refused"] {
+        counter!("account_sign_in_total", "outcome" => outcome).increment(0);
+    }
+    for reason in ["changed", "connection_lost", "contention", "unexplained", "unseen"] {
+        counter!("account_db_retry_total", "reason" => reason).increment(0);
+    }
+    for name in [
+        "account_create_race_recovered_total",
+        "account_hash_rejected_total",
+        "account_record_lost_total",
+    ] {
+        counter!(name).increment(0);
+    }
 }
 
 /// Tells of each request: its id, its route and not its URL, which may name somebody, and what it
 /// was answered.
-pub(crate) async fn tell(mut request: Request, next: Next) -> Response {
-    let id = given_request_id(request.headers())
+pub(crate) async fn tell<C: Database>(
+    State(app): State<Arc<App<C>>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let id = given_request_id(&request, &app.config.trusted_proxies)
         .or_else(|| random_text().ok().and_then(|id| id.try_into().ok()));
     request.headers_mut().remove(&REQUEST_ID);
     if let Some(id) = &id {

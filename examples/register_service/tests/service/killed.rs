@@ -15,7 +15,7 @@ use diesel_accounts_proof::wait::wait_until;
 use crate::client::{Client, REGISTER};
 use crate::people::Person;
 use crate::process::Setup;
-use crate::table::{count, execute};
+use crate::table::count;
 
 #[test]
 fn a_thousand_clients_end_with_an_account_each_when_the_service_is_killed_on_postgres() {
@@ -127,7 +127,6 @@ impl<'a, C: ProofConnection> Crowd<'a, C> {
         let body = person(number).registration();
         let key = format!("canary-key-{number}");
         let patience = Instant::now() + Duration::from_secs(150);
-        let mut refused = 0;
         loop {
             assert!(Instant::now() < patience, "client {number} has no answer");
             let client = self.service.read().unwrap().with("idempotency-key", &key);
@@ -138,23 +137,13 @@ impl<'a, C: ProofConnection> Crowd<'a, C> {
                 Ok(answer) => {
                     let told = (answer.status, answer.retry_after().is_some());
                     assert!(matches!(told, (409 | 503, true)), "{answer:?}");
-                    match answer.status {
-                        503 => self.unavailable.fetch_add(1, Relaxed),
-                        _ => {
-                            refused += 1;
-                            0
-                        }
-                    };
+                    if answer.status == 503 {
+                        self.unavailable.fetch_add(1, Relaxed);
+                    }
                 }
                 Err(_) => {
                     self.disturbed.fetch_add(1, Relaxed);
                 }
-            }
-            if refused == ENOUGH {
-                // Whoever answered is gone. Its lease ends in a minute: here at once.
-                let id = "UPDATE service_requests SET running_until = 1 WHERE running_until > 0";
-                execute(self.database, id);
-                refused = 0;
             }
             thread::sleep(Duration::from_millis(20));
         }
@@ -198,6 +187,3 @@ fn person(number: usize) -> Person {
 
 /// More than can be answered at once.
 const AT_ONCE: usize = 24;
-
-/// So many answers that somebody else is at it are more than that somebody takes.
-const ENOUGH: u32 = 50;

@@ -10,13 +10,16 @@ use crate::people::Person;
 use crate::process::Setup;
 
 on_each_engine!(
-    a_plain_request_id_is_taken_over_and_an_odd_one_is_not,
+    a_plain_request_id_of_our_own_proxy_is_taken_over_and_no_other,
     every_route_is_guarded_and_none_takes_what_it_does_not_know,
 );
 
-fn a_plain_request_id_is_taken_over_and_an_odd_one_is_not<C: ProofConnection>() {
+fn a_plain_request_id_of_our_own_proxy_is_taken_over_and_no_other<C: ProofConnection>() {
     let database = Database::<C>::empty();
-    let service = Setup::on(&database).start();
+    let strangers = Setup::on(&database).start();
+    let given = strangers.client().with("x-request-id", "4711").get("/");
+    assert_ne!(given.header("x-request-id"), Some("4711"));
+    let service = Setup::on(&database).set("TRUSTED_PROXIES", "127.0.0.0/8").start();
     let client = service.client();
     let longest = "a".repeat(64);
     for id in ["4711", "a-b_c.D", &longest] {

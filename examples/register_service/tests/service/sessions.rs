@@ -89,10 +89,7 @@ fn behind_tls_the_cookies_are_kept_to_it_and_to_this_host<C: ProofConnection>() 
     // (RFC 6265bis, section 4.1.3.2).
     for cookie in cookies.into_iter().chain([out.cookie("__Host-session")]) {
         for attribute in ["httponly", "samesite=lax", "path=/", "secure"] {
-            assert!(
-                cookie.has(attribute) || (cookie.value.is_empty() && attribute != "secure"),
-                "{attribute} {cookie:?}"
-            );
+            assert!(cookie.has(attribute), "{attribute} {cookie:?}");
         }
         assert!(!cookie.attributes.iter().any(|attribute| attribute.starts_with("domain")));
     }
@@ -220,7 +217,7 @@ fn a_session_outlives_the_process_if_the_key_does<C: ProofConnection>() {
     }
 }
 
-/// The row is written twice, and it is the second time that it fails.
+/// The row is written twice, by us and by the layer, and it is the second time that it fails.
 #[test]
 fn a_session_that_cannot_be_written_to_its_end_is_told_as_not_now() {
     let database = Database::<SqliteConnection>::empty();
@@ -233,5 +230,5 @@ fn a_session_that_cannot_be_written_to_its_end_is_told_as_not_now() {
          BEGIN SELECT RAISE(ABORT, 'full'); END",
     );
     let answer = client.post(LOGIN, &alice.credentials());
-    assert!(matches!(answer.status, 200 | 503), "{answer:?}");
+    assert_eq!((answer.status, answer.retry_after().is_some()), (503, true), "{answer:?}");
 }
