@@ -1,7 +1,7 @@
 //! How many operations are done at once, by their spans.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use tracing::Subscriber;
 use tracing::span::Id;
@@ -61,7 +61,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Crowd {
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
         let name = context.metadata(id).unwrap().name();
-        *self.0.0.lock().unwrap().inside.get_mut(name).unwrap() -= 1;
+        // In a thread that panics too, where another panic would end all tests.
+        let mut counts = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(inside) = counts.inside.get_mut(name) {
+            *inside -= 1;
+        }
         self.0.1.notify_all();
     }
 }
