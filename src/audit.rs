@@ -33,32 +33,7 @@ use crate::user::{RealmId, UserId};
 /// without its record must not be, [`PolicyBuilder::audit_table`](crate::PolicyBuilder::audit_table)
 /// writes both in one transaction. It is called on the thread that acts, and holds it up.
 ///
-/// ```
-/// use std::sync::{Arc, Mutex};
-/// use diesel_accounts::{AuditEvent, AuditSink, NewUser, Policy, UserManager};
-///
-/// #[derive(Clone, Debug, Default)]
-/// struct Heard(Arc<Mutex<Vec<AuditEvent>>>);
-///
-/// impl AuditSink for Heard {
-///     fn record(&self, event: &AuditEvent) {
-///         self.0.lock().expect("nobody panics").push(event.clone());
-///     }
-/// }
-///
-/// # use diesel_accounts::diesel::{SqliteConnection, r2d2::{ConnectionManager, Pool}};
-/// # let database = ConnectionManager::<SqliteConnection>::new(":memory:");
-/// # let pool = Pool::builder().max_size(1).build(database)?;
-/// let heard = Heard::default();
-/// let policy = Policy::builder().audit_sink(heard.clone()).build()?;
-/// let users = UserManager::with_policy(pool, policy);
-/// # users.migrate()?;
-/// users.create_user(NewUser::new("alice", "alice@example.org", "correct horse"))?;
-/// let events = heard.0.lock().expect("nobody panics");
-/// assert_eq!((events[0].action(), events[0].outcome()), ("create", "created"));
-/// # drop(events);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// See [`PolicyBuilder::audit_sink`](crate::PolicyBuilder::audit_sink) for an example.
 pub trait AuditSink: fmt::Debug + Send + Sync {
     /// Hears of one event.
     fn record(&self, event: &AuditEvent);
