@@ -274,7 +274,32 @@ const MOST_CHARACTERS: usize = 255;
 
 #[cfg(test)]
 mod tests {
-    use super::clean;
+    use super::{EventId, clean};
+    use crate::new_user::NewUser;
+    use crate::policy::Policy;
+    use crate::store::rows::InsertUser;
+    use crate::timestamp::Timestamp;
+    use crate::user::RealmId;
+
+    #[test]
+    fn the_event_of_a_creation_is_the_same_for_all_its_tries_and_for_no_other() {
+        let prepared = |name: &str| {
+            let email = format!("{name}@example.org");
+            let nobody = NewUser::new(name, email, "").without_password();
+            Policy::default().prepare(nobody).unwrap()
+        };
+        let (alice, bob) = (prepared("alice"), prepared("bobby"));
+        let event = |prepared, realm, micros| {
+            let then = Timestamp::from_micros(micros);
+            EventId::of_creation(&InsertUser::new(prepared, realm, then))
+        };
+        let first = event(&alice, RealmId::NIL, 5);
+        assert_eq!(first, event(&alice, RealmId::NIL, 5));
+        assert_ne!(first, event(&alice, RealmId::NIL, 6));
+        assert_ne!(first, event(&alice, RealmId::from_bytes([1; 16]), 5));
+        assert_ne!(first, event(&bob, RealmId::NIL, 5));
+        assert_eq!(first.to_string().as_bytes().get(14), Some(&b'8'));
+    }
 
     #[test]
     fn what_could_forge_a_line_is_escaped() {
