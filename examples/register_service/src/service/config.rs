@@ -283,7 +283,7 @@ mod tests {
         for (name, value) in [
             ("LISTEN", "here"),
             ("METRICS_LISTEN", "9000"),
-            ("CONNECTIONS", "0"),
+            ("CONNECTIONS", "many"),
             ("RATE_LIMIT", "on"),
             ("HTTPS", "yes"),
             ("LOG_FORMAT", "xml"),
@@ -294,6 +294,8 @@ mod tests {
             let told = read(&[], &[(name, value)]).unwrap_err().to_string();
             assert!(told.starts_with(name) && !told.contains(value), "{told}");
         }
+        assert!(read(&["--connections", "0"], &[]).is_err());
+        assert!(read(&["--connections", "1001"], &[]).is_err());
         assert!(read(&["--port", "1"], &[]).is_err());
         assert!(read(&["--listen"], &[]).is_err());
         assert!(read(&["8000"], &[]).is_err());
