@@ -19,7 +19,7 @@ fn a_plain_request_id_of_our_own_proxy_is_taken_over_and_no_other<C: ProofConnec
     let strangers = Setup::on(&database).start();
     let given = strangers.client().with("x-request-id", "4711").get("/");
     assert_ne!(given.header("x-request-id"), Some("4711"));
-    let service = Setup::on(&database).set("TRUSTED_PROXIES", "127.0.0.0/8").start();
+    let mut service = Setup::on(&database).set("TRUSTED_PROXIES", "127.0.0.0/8").start();
     let client = service.client();
     let longest = "a".repeat(64);
     for id in ["4711", "a-b_c.D", &longest] {
@@ -41,7 +41,9 @@ fn a_plain_request_id_of_our_own_proxy_is_taken_over_and_no_other<C: ProofConnec
     made.insert(client.get("/nowhere").header("x-request-id").unwrap().to_owned());
     assert_eq!(made.len(), odd.len() + 1);
 
-    // The log has them, with what was answered.
+    // The log has them, with what was answered: all of it when the service has ended.
+    service.signal("TERM");
+    service.ended();
     let answered = |id: &str| {
         let log = service.log();
         let lines = log.iter().filter(|line| line["message"] == "answered");
