@@ -386,6 +386,9 @@ pub enum HashingFailure {
     /// Argon2 refused its input.
     #[error("the password could not be hashed")]
     Argon2,
+    /// An engine does not compute what the default one does.
+    #[error("the engine does not compute Argon2")]
+    Disagreement,
     /// There was no memory to hash in.
     #[error("there was no memory to hash the password in")]
     OutOfMemory,

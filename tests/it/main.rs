@@ -19,6 +19,8 @@
 mod auto_traits;
 mod create;
 mod doubles;
+#[cfg(feature = "simd")]
+mod engines;
 mod examples;
 mod import;
 mod lengths;
@@ -36,6 +38,8 @@ mod servers;
 mod sessions;
 mod sign_in;
 mod spellings;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod statements;
 mod support;
 mod texts;
