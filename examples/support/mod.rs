@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{
     ConnectionManager, CustomizeConnection, Error as R2d2Error, Pool, R2D2Connection,
 };
+#[cfg(feature = "sqlite")]
+use diesel_accounts::SqliteSettings;
 use lexopt::{Arg, Parser, ValueExt};
 
 use self::url::Target;
@@ -32,11 +35,17 @@ impl Database {
             .unwrap_or_else(|| "sqlite://accounts.db".to_owned());
         match Target::of(&url)? {
             #[cfg(feature = "sqlite")]
-            Target::Sqlite(path) => pool(path, connections, SQLITE_SETTINGS).map(Self::Sqlite),
+            Target::Sqlite(path) => {
+                pool(path, connections, Box::new(SqliteSettings::new())).map(Self::Sqlite)
+            }
             #[cfg(feature = "postgres")]
-            Target::Postgres(url) => pool(url, connections, POSTGRES_SETTINGS).map(Self::Postgres),
+            Target::Postgres(url) => {
+                pool(url, connections, Box::new(Settings(POSTGRES_SETTINGS))).map(Self::Postgres)
+            }
             #[cfg(feature = "mysql")]
-            Target::Mysql(url) => pool(url, connections, MYSQL_SETTINGS).map(Self::Mysql),
+            Target::Mysql(url) => {
+                pool(url, connections, Box::new(Settings(MYSQL_SETTINGS))).map(Self::Mysql)
+            }
             #[cfg(not(feature = "sqlite"))]
             Target::Sqlite(_) => Err("run with `--features sqlite`".into()),
             #[cfg(not(feature = "postgres"))]
@@ -97,15 +106,6 @@ macro_rules! with_pool {
 }
 pub(crate) use with_pool;
 
-/// The time-out first: the other settings of SQLite wait for locks as well.
-#[cfg(feature = "sqlite")]
-const SQLITE_SETTINGS: &[&str] = &[
-    "PRAGMA busy_timeout = 5000",
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = NORMAL",
-    "PRAGMA foreign_keys = ON",
-];
-
 /// No statement and no lock is waited for without end.
 #[cfg(feature = "postgres")]
 const POSTGRES_SETTINGS: &[&str] = &["SET statement_timeout = '10s'", "SET lock_timeout = '5s'"];
@@ -118,19 +118,21 @@ const MYSQL_SETTINGS: &[&str] =
 fn pool<C: R2D2Connection + 'static>(
     url: &str,
     connections: u32,
-    settings: &'static [&'static str],
+    settings: Box<dyn CustomizeConnection<C, R2d2Error>>,
 ) -> Result<Pool<ConnectionManager<C>>, Box<dyn Error>> {
     Ok(Pool::builder()
         .max_size(connections)
         .min_idle(Some(1))
         .connection_timeout(Duration::from_secs(10))
-        .connection_customizer(Box::new(Settings(settings)))
+        .connection_customizer(settings)
         .build(ConnectionManager::new(url))?)
 }
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 #[derive(Debug)]
 struct Settings(&'static [&'static str]);
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 impl<C: SimpleConnection> CustomizeConnection<C, R2d2Error> for Settings {
     fn on_acquire(&self, conn: &mut C) -> Result<(), R2d2Error> {
         self.0

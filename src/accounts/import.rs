@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use super::Accounts;
-use diesel::result::QueryResult;
 
 use super::create::{Insertion, Lent, create};
 use super::transaction::{
@@ -21,7 +20,7 @@ use crate::store::dialect::{Dialect, Trouble};
 use crate::store::events::EventQueries;
 use crate::store::rows::{Claim, InsertUser, UserRow};
 use crate::store::users::UserQueries;
-use crate::user::{RealmId, UserId};
+use crate::user::UserId;
 
 impl<C: AccountConnection> Accounts<'_, C> {
     /// Takes over some accounts, 500 at a time in one statement if nobody is in their way; what each
@@ -53,60 +52,78 @@ impl<C: AccountConnection> Accounts<'_, C> {
 
     fn import_batch(&mut self, batch: &[PreparedImport]) -> Result<Vec<ImportOutcome>> {
         let now = self.policy.now();
-        let rows: Vec<InsertUser<'_>> =
-            batch.iter().map(|import| InsertUser::of_import(import, self.realm, now)).collect();
-        let holders = self.holders_of(&rows)?;
+        let rows = batch.iter().map(|import| InsertUser::of_import(import, self.realm, now));
         let mut claimed = Claimed::default();
-        let mut outcomes = Vec::new();
-        let mut fresh = Vec::new();
-        for row in &rows {
-            let claim = row.claim();
-            let verdict = decide(&claim, holders.in_the_way_of(&claim), DUPLICATES, None);
-            let mut outcome = outcome_of(&claim, verdict);
-            // The second of two in one batch is inserted after the first.
-            if outcome.is_none() && claimed.take(&claim) {
-                fresh.push(row.clone());
-                outcome = Some(ImportOutcome::Created(row.id));
+        let mut rows: Vec<_> = rows
+            .map(|wanted| Row { is_first: claimed.take(&wanted.claim()), outcome: None, wanted })
+            .collect();
+        // Whoever is in the way is looked for when somebody is. But what is refused in a
+        // transaction of the host's may leave locks behind.
+        let was_free =
+            transaction_depth(self.conn) != Ok(0) || self.insert_those_left(&mut rows)?;
+        if rows.iter().any(Row::is_left) {
+            self.find_those_left(&mut rows)?;
+            // Who was busy is waited for once, by each row that is left.
+            if was_free {
+                self.insert_those_left(&mut rows)?;
             }
-            outcomes.push(outcome);
-        }
-        let inserted = self.insert_all(&fresh)?;
-        for outcome in &mut outcomes {
-            outcome.take_if(
-                |outcome| matches!(outcome, ImportOutcome::Created(id) if !inserted.contains(id)),
-            );
         }
         let mut waits_until = None;
-        let one_by_one = |(outcome, row): (Option<ImportOutcome>, &InsertUser<'_>)| match outcome {
+        let one_by_one = |Row { wanted, outcome, .. }| match outcome {
             Some(outcome) => Ok(outcome),
-            None => self.import_one(row, &mut waits_until),
+            None => self.import_one(&wanted, &mut waits_until),
         };
-        outcomes.into_iter().zip(&rows).map(one_by_one).collect()
+        rows.into_iter().map(one_by_one).collect()
     }
 
-    /// Which of them were inserted; each of the others is to be inserted, or found, by itself.
-    fn insert_all(&mut self, rows: &[InsertUser<'_>]) -> Result<HashSet<UserId>> {
+    /// Finds who is in the way of those that are left.
+    fn find_those_left(&mut self, rows: &mut [Row<'_>]) -> Result<()> {
+        let mut left: Vec<_> = rows.iter_mut().filter(|row| row.is_left()).collect();
+        let claims: Vec<_> = left.iter().map(|row| row.wanted.claim()).collect();
+        let holders = self.holders_of(&claims)?;
+        for (row, claim) in left.iter_mut().zip(&claims) {
+            let verdict = decide(claim, holders.in_the_way_of(claim), DUPLICATES, None);
+            row.outcome = outcome_of(claim, verdict);
+        }
+        Ok(())
+    }
+
+    /// Inserts those that are left. `false` if the database had no time for any.
+    fn insert_those_left(&mut self, rows: &mut [Row<'_>]) -> Result<bool> {
+        let left = rows.iter().filter(|row| row.is_left());
+        let left: Vec<_> = left.map(|row| row.wanted.clone()).collect();
+        let Some(inserted) = self.insert_all(&left)? else {
+            return Ok(false);
+        };
+        let left = rows.iter_mut().filter(|row| row.is_left());
+        for row in left.filter(|row| inserted.contains(&row.wanted.id)) {
+            row.outcome = Some(ImportOutcome::Created(row.wanted.id));
+        }
+        Ok(true)
+    }
+
+    /// Which of them were inserted; each of the others is to be found, or inserted by itself. `None`
+    /// if the database had no time for any.
+    fn insert_all(&mut self, rows: &[InsertUser<'_>]) -> Result<Option<HashSet<UserId>>> {
         if rows.is_empty() {
-            return Ok(HashSet::new());
+            return Ok(Some(HashSet::new()));
         }
         let in_transaction = transaction_depth(self.conn) != Ok(0);
         let events = self.events_of(rows);
-        let records: &[AuditEvent] = if self.policy.audit().table { &events } else { &[] };
-        let realm = self.realm;
+        let is_recorded = self.policy.audit().table && !events.is_empty();
         let mut is_half_done = false;
         let insert = |conn: &mut C| {
-            let count = C::Backend::insert_users(conn, rows)?;
-            if count > 0 && !records.is_empty() {
+            let inserted = C::Backend::insert_users(conn, rows)?;
+            let records = events.iter().filter(|event| is_about(event, &inserted));
+            let records: Vec<_> = records.filter(|_| is_recorded).cloned().collect();
+            if !records.is_empty() {
                 is_half_done = true;
-                match count == rows.len() {
-                    true => C::Backend::insert_events(conn, records)?,
-                    false => insert_records_of_whoever_is_there(conn, realm, rows, records)?,
-                }
+                C::Backend::insert_events(conn, &records)?;
                 is_half_done = false;
             }
-            Ok(count)
+            Ok(inserted)
         };
-        let inserted = match in_transaction || records.is_empty() {
+        let inserted = match in_transaction || !is_recorded {
             false => together(self.conn, insert),
             true => {
                 in_savepoint_if_needed(self.conn, insert).map_err(|error| match in_transaction {
@@ -115,26 +132,22 @@ impl<C: AccountConnection> Accounts<'_, C> {
                 })
             }
         };
-        let there: HashSet<_> = match &inserted {
-            Ok(count) if *count == rows.len() => rows.iter().map(|row| row.id).collect(),
-            // A trigger of the host's can swallow rows. Whoever is there now is by this statement,
-            // which anybody with the same id would have been in the way of.
-            Ok(_) => self.holders_of(rows)?.by_id.into_keys().collect(),
-            Err(_) => HashSet::new(),
-        };
-        let is_there = |event: &&AuditEvent| event.user_id.is_some_and(|id| there.contains(&id));
-        events.iter().filter(is_there).for_each(|event| self.policy.audit().tell(Some(event)));
-        let Err(Failed { trouble, error, .. }) = inserted else {
-            return Ok(there);
+        let Failed { trouble, error, .. } = match inserted {
+            Ok(inserted) => {
+                let made = events.iter().filter(|event| is_about(event, &inserted));
+                made.for_each(|event| self.policy.audit().tell(Some(event)));
+                return Ok(Some(inserted));
+            }
+            Err(failed) => failed,
         };
         if in_transaction && is_half_done && !C::Backend::REFUSAL_SPOILS_TRANSACTION {
             return Err(must_roll_back(self.conn, trouble, error));
         }
         match trouble {
-            Trouble::Conflict | Trouble::Refused => Ok(HashSet::new()),
+            Trouble::Conflict | Trouble::Refused => Ok(Some(HashSet::new())),
             // Whoever is in the way may be in the way of one row only.
             Trouble::Contention | Trouble::Stopped | Trouble::Unnamed if !in_transaction => {
-                Ok(HashSet::new())
+                Ok(None)
             }
             trouble if in_transaction => Err(must_roll_back(self.conn, trouble, error)),
             _ => Err(Error::from(error)),
@@ -181,10 +194,10 @@ impl<C: AccountConnection> Accounts<'_, C> {
         rows.iter().filter_map(|row| self.event_of_creation("import", row)).collect()
     }
 
-    fn holders_of(&mut self, rows: &[InsertUser<'_>]) -> Result<Holders> {
-        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-        let usernames: Vec<_> = rows.iter().filter_map(|row| row.username_key).collect();
-        let emails: Vec<_> = rows.iter().filter_map(|row| row.email_key).collect();
+    fn holders_of(&mut self, claims: &[Claim<'_>]) -> Result<Holders> {
+        let ids: Vec<_> = claims.iter().map(|claim| claim.id).collect();
+        let usernames: Vec<_> = claims.iter().filter_map(|claim| claim.username_key).collect();
+        let emails: Vec<_> = claims.iter().filter_map(|claim| claim.email_key).collect();
         let realm = self.realm;
         let holders = read(self.conn, |conn| {
             C::Backend::holders_of_any(conn, realm, &ids, &usernames, &emails)
@@ -193,20 +206,24 @@ impl<C: AccountConnection> Accounts<'_, C> {
     }
 }
 
-fn insert_records_of_whoever_is_there<C: AccountConnection>(
-    conn: &mut C,
-    realm: RealmId,
-    rows: &[InsertUser<'_>],
-    records: &[AuditEvent],
-) -> QueryResult<()> {
-    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-    let there = C::Backend::holders_of_any(conn, realm, &ids, &[], &[])?;
-    let is_there =
-        |record: &&AuditEvent| there.iter().any(|row| Some(row.user.id) == record.user_id);
-    let records: Vec<_> = records.iter().filter(is_there).cloned().collect();
-    match records.is_empty() {
-        true => Ok(()),
-        false => C::Backend::insert_events(conn, &records),
+/// Whether an event is about one of these accounts.
+fn is_about(event: &AuditEvent, users: &HashSet<UserId>) -> bool {
+    event.user_id.is_some_and(|id| users.contains(&id))
+}
+
+/// An account of a batch.
+struct Row<'a> {
+    wanted: InsertUser<'a>,
+    /// No row before it lays claim to the same. The others come when those have come to something,
+    /// one by one.
+    is_first: bool,
+    /// What it came to, as soon as that is known.
+    outcome: Option<ImportOutcome>,
+}
+
+impl Row<'_> {
+    fn is_left(&self) -> bool {
+        self.is_first && self.outcome.is_none()
     }
 }
 
@@ -246,7 +263,7 @@ struct Claimed<'a> {
 }
 
 impl<'a> Claimed<'a> {
-    /// Whether all of it was free until now.
+    /// Whether nobody before has laid claim to any of it.
     fn take(&mut self, claim: &Claim<'a>) -> bool {
         let id = self.ids.insert(claim.id);
         let username = claim.username_key.is_none_or(|key| self.usernames.insert(key));

@@ -128,7 +128,9 @@ where
             event: event.as_ref().filter(|_| self.policy.audit().table),
             duplicates: self.policy.duplicates(),
         };
-        let answer = create(&mut Pooled { manager: self, current: None }, &insertion, until);
+        let answer = self.turn(until).and_then(|_turn| {
+            create(&mut Pooled { manager: self, current: None }, &insertion, until)
+        });
         self.record(event.as_ref(), answer, until)
     }
 
@@ -155,7 +157,7 @@ where
             return answer;
         };
         if audit.table {
-            match self.act_until(until, |accounts| accounts.write_record(&event)) {
+            match self.write_until(until, |accounts| accounts.write_record(&event)) {
                 Ok(()) => {}
                 Err(error @ Error::HostMustRollBack(_)) => return Err(error),
                 Err(error) => observe::record_lost(&error),

@@ -76,7 +76,7 @@ where
             let batch = batch.collect::<Result<Vec<_>>>()?;
             let (valid, invalid) = part(batch);
             let outcomes =
-                self.act(operation!("import_users"), |accounts| accounts.import_users(&valid))?;
+                self.write(operation!("import_users"), |accounts| accounts.import_users(&valid))?;
             let mut outcomes = outcomes.into_iter();
             for invalid in invalid {
                 match invalid {

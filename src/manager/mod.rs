@@ -27,13 +27,18 @@ mod asynchronous;
 mod create;
 mod import;
 mod sign_in;
+mod writers;
 
 #[cfg(feature = "tokio")]
 pub use self::asynchronous::AsyncUserManager;
 
+use self::writers::{Turn, Writers};
+
 /// Manages the accounts in one database, through the host's own pool.
 ///
-/// Cheap to clone; a clone shares the pool and the policy. No operation holds more than one
+/// Cheap to clone; a clone shares the pool and the policy, and on SQLite the queue of those who
+/// write: the database has one writer at a time, and lets nobody in by turns. Make one manager for a
+/// database, and clone it. No operation holds more than one
 /// connection, so that a pool of one suffices, and none holds a connection while a password is
 /// hashed.
 ///
@@ -57,6 +62,7 @@ pub struct UserManager<C: R2D2Connection + 'static> {
     policy: Policy,
     realm: RealmId,
     context: Context,
+    writers: Writers,
 }
 
 impl<C> UserManager<C>
@@ -72,7 +78,13 @@ where
     /// Manages accounts through the host's pool, by the host's policy.
     #[must_use]
     pub fn with_policy(pool: Pool<ConnectionManager<C>>, policy: Policy) -> Self {
-        Self { pool, policy, realm: RealmId::NIL, context: Context::new() }
+        Self {
+            pool,
+            policy,
+            realm: RealmId::NIL,
+            context: Context::new(),
+            writers: Writers::default(),
+        }
     }
 
     /// The same manager for another realm. Defaults to [`RealmId::NIL`].
@@ -143,7 +155,7 @@ where
     ///
     /// As [`Accounts::migrate`], and [`Error::Pool`].
     pub fn migrate(&self) -> Result<()> {
-        self.act(operation!("migrate"), |accounts| accounts.migrate())
+        self.write(operation!("migrate"), |accounts| accounts.migrate())
     }
 
     /// [`Accounts::check`] on a pooled connection.
@@ -238,7 +250,7 @@ where
     ///
     /// As [`Accounts::disable_user`], and [`Error::Pool`].
     pub fn disable_user(&self, id: UserId) -> Result<()> {
-        self.act(operation!("disable_user").about(id), |accounts| accounts.disable_user(id))
+        self.write(operation!("disable_user").about(id), |accounts| accounts.disable_user(id))
     }
 
     /// [`Accounts::enable_user`] on a pooled connection.
@@ -247,7 +259,7 @@ where
     ///
     /// As [`Accounts::enable_user`], and [`Error::Pool`].
     pub fn enable_user(&self, id: UserId) -> Result<()> {
-        self.act(operation!("enable_user").about(id), |accounts| accounts.enable_user(id))
+        self.write(operation!("enable_user").about(id), |accounts| accounts.enable_user(id))
     }
 
     /// [`Accounts::reserve_user`] on a pooled connection.
@@ -256,7 +268,7 @@ where
     ///
     /// As [`Accounts::reserve_user`], and [`Error::Pool`].
     pub fn reserve_user(&self, id: UserId) -> Result<()> {
-        self.act(operation!("reserve_user").about(id), |accounts| accounts.reserve_user(id))
+        self.write(operation!("reserve_user").about(id), |accounts| accounts.reserve_user(id))
     }
 
     /// [`Accounts::delete_user`] on a pooled connection.
@@ -265,7 +277,7 @@ where
     ///
     /// As [`Accounts::delete_user`], and [`Error::Pool`].
     pub fn delete_user(&self, id: UserId) -> Result<()> {
-        self.act(operation!("delete_user").about(id), |accounts| accounts.delete_user(id))
+        self.write(operation!("delete_user").about(id), |accounts| accounts.delete_user(id))
     }
 
     /// [`Accounts::set_unusable_password`] on a pooled connection.
@@ -274,7 +286,7 @@ where
     ///
     /// As [`Accounts::set_unusable_password`], and [`Error::Pool`].
     pub fn set_unusable_password(&self, id: UserId) -> Result<()> {
-        self.act(operation!("set_unusable_password").about(id), |accounts| {
+        self.write(operation!("set_unusable_password").about(id), |accounts| {
             accounts.set_unusable_password(id)
         })
     }
@@ -285,7 +297,7 @@ where
     ///
     /// As [`Accounts::require_password_change`], and [`Error::Pool`].
     pub fn require_password_change(&self, id: UserId) -> Result<()> {
-        self.act(operation!("require_password_change").about(id), |accounts| {
+        self.write(operation!("require_password_change").about(id), |accounts| {
             accounts.require_password_change(id)
         })
     }
@@ -296,7 +308,7 @@ where
     ///
     /// As [`Accounts::unlock_user`], and [`Error::Pool`].
     pub fn unlock_user(&self, id: UserId) -> Result<()> {
-        self.act(operation!("unlock_user").about(id), |accounts| accounts.unlock_user(id))
+        self.write(operation!("unlock_user").about(id), |accounts| accounts.unlock_user(id))
     }
 
     /// [`Accounts::failed_attempts`] on a pooled connection.
@@ -314,7 +326,9 @@ where
     ///
     /// As [`Accounts::forget_old_attempts`], and [`Error::Pool`].
     pub fn forget_old_attempts(&self, limit: u32) -> Result<usize> {
-        self.act(operation!("forget_old_attempts"), |accounts| accounts.forget_old_attempts(limit))
+        self.write(operation!("forget_old_attempts"), |accounts| {
+            accounts.forget_old_attempts(limit)
+        })
     }
 
     /// How many connections the pool has at most.
@@ -330,6 +344,15 @@ where
         act: impl FnOnce(&mut Accounts<'_, C>) -> Result<T>,
     ) -> Result<T> {
         self.observed(operation, || self.act_until(Instant::now() + self.policy.deadline(), act))
+    }
+
+    /// Does one thing that writes.
+    pub(crate) fn write<T: Answer>(
+        &self,
+        operation: Operation,
+        act: impl FnOnce(&mut Accounts<'_, C>) -> Result<T>,
+    ) -> Result<T> {
+        self.observed(operation, || self.write_until(Instant::now() + self.policy.deadline(), act))
     }
 
     /// [`Accounts::events_of_user`] on a pooled connection.
@@ -355,7 +378,7 @@ where
     /// As [`Accounts::forget_old_events`], and [`Error::Pool`].
     #[cfg(feature = "audit")]
     pub fn forget_old_events(&self, before: Timestamp, limit: u32) -> Result<usize> {
-        self.act(operation!("forget_old_events"), |accounts| {
+        self.write(operation!("forget_old_events"), |accounts| {
             accounts.forget_old_events(before, limit)
         })
     }
@@ -385,6 +408,25 @@ where
         result
     }
 
+    /// The same for something that writes.
+    fn write_until<T>(
+        &self,
+        until: Instant,
+        act: impl FnOnce(&mut Accounts<'_, C>) -> Result<T>,
+    ) -> Result<T> {
+        let _turn = self.turn(until)?;
+        self.act_until(until, act)
+    }
+
+    /// A turn to write, if those who write on this engine must take turns. It is waited for without
+    /// a connection, and held for no longer than the writing takes.
+    fn turn(&self, until: Instant) -> Result<Option<Turn<'_>>> {
+        match C::Backend::HAS_ONE_WRITER {
+            true => self.writers.enter(until).map(Some),
+            false => Ok(None),
+        }
+    }
+
     /// Does two things on pooled connections, and something between that takes time of its own and
     /// no connection.
     fn act_twice<T, U, V: Answer>(
@@ -396,10 +438,10 @@ where
     ) -> Result<V> {
         self.observed(operation, || {
             let (started, budget) = (Instant::now(), self.policy.deadline());
-            let begun = self.act_until(started + budget, begin)?;
+            let begun = self.write_until(started + budget, begin)?;
             let budget = budget.saturating_sub(started.elapsed());
             let value = between(begun)?;
-            self.act_until(Instant::now() + budget, |accounts| finish(accounts, value))
+            self.write_until(Instant::now() + budget, |accounts| finish(accounts, value))
         })
     }
 
@@ -418,6 +460,7 @@ impl<C: R2D2Connection> Clone for UserManager<C> {
             policy: self.policy.clone(),
             realm: self.realm,
             context: self.context.clone(),
+            writers: self.writers.clone(),
         }
     }
 }

@@ -34,7 +34,7 @@ where
     C: AccountConnection + R2D2Connection + 'static,
 {
     fn check(&self, key: LimitKey, quota: Quota) -> Result<LimitAnswer> {
-        self.users.act(operation!("check_limit"), |accounts| accounts.check_limit(key, quota))
+        self.users.write(operation!("check_limit"), |accounts| accounts.check_limit(key, quota))
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) mod limits;
 pub(crate) mod migrate;
 pub(crate) mod rows;
 pub mod schema;
+#[cfg(feature = "sqlite")]
+pub(crate) mod settings;
 pub(crate) mod users;
 
 use self::attempts::AttemptQueries;

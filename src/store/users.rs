@@ -28,7 +28,7 @@ pub(crate) trait UserQueries<C> {
         email_keys: &[&str],
     ) -> QueryResult<Vec<UserRow>>;
     /// Inserts all or none.
-    fn insert_users(conn: &mut C, users: &[InsertUser<'_>]) -> QueryResult<usize>;
+    fn insert_all_users(conn: &mut C, users: &[InsertUser<'_>]) -> QueryResult<usize>;
     fn user_by_id(conn: &mut C, realm: RealmId, id: UserId) -> QueryResult<Option<UserRow>>;
     fn user_by_username_key(
         conn: &mut C,
@@ -177,7 +177,7 @@ macro_rules! user_queries {
                 Ok(rows)
             }
 
-            fn insert_users(conn: &mut C, users: &[InsertUser<'_>]) -> QueryResult<usize> {
+            fn insert_all_users(conn: &mut C, users: &[InsertUser<'_>]) -> QueryResult<usize> {
                 diesel::insert_into(account_users::table).values(users).execute(conn)
             }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use diesel_accounts::{
-    Argon2Cost, Engine, ForeignHashes, Hashing, Identifiers, ImportOutcome, ImportSummary,
+    Argon2Cost, Engine, Error, ForeignHashes, Hashing, Identifiers, ImportOutcome, ImportSummary,
     ImportUser, InvalidImport, NewUser, PolicyBuilder, RealmId, Timestamp, UserId, UserManager,
     UserState,
 };
@@ -27,7 +27,7 @@ on_each_engine!(
     times_and_states_arrive,
     five_hundred_rows_are_one_insertion,
     a_duplicate_in_a_batch_costs_one_insertion_more,
-    whoever_is_there_is_found_without_an_insertion,
+    whoever_is_there_is_found_by_either_name_at_once,
     a_row_that_the_host_swallows_is_not_said_to_be_created,
     no_secret_is_in_a_log_or_in_debug,
     trouble_with_the_pool_ends_the_import,
@@ -240,13 +240,21 @@ fn five_hundred_rows_are_one_insertion<C: TestConnection>(db: TestDb<C>) {
         .collect();
     let mut conn = db.connect();
     let log = QueryLog::of(&mut conn);
-    for (kind, insertions) in [("created", 1), ("existing", 0)] {
+    for (kind, statements) in [("created", 1), ("existing", 1 + 3)] {
         let outcomes = users.on(&mut conn).import_users(&batch).unwrap();
         assert!(outcomes.iter().all(|outcome| told(outcome) == kind));
-        assert_eq!(log.count_of("INSERT"), insertions);
-        let statements = log.take();
-        assert!(statements.len() <= 3 + insertions, "{}", statements.len());
+        assert_eq!(log.count_of("INSERT"), 1);
+        assert_eq!(log.take().len(), statements);
     }
+    // In a transaction of the host's nothing is tried that would be refused.
+    conn.transaction::<_, Error, _>(|conn| {
+        log.take();
+        let outcomes = users.on(conn).import_users(&batch)?;
+        assert!(outcomes.iter().all(|outcome| told(outcome) == "existing"));
+        assert_eq!((log.count_of("INSERT"), log.take().len()), (0, 3));
+        Ok(())
+    })
+    .unwrap();
     assert!(users.on(&mut conn).import_users(&[]).unwrap().is_empty());
 }
 
@@ -272,7 +280,7 @@ fn a_duplicate_in_a_batch_costs_one_insertion_more<C: TestConnection>(db: TestDb
 }
 
 /// By each of its names: an account that has both is found by either, and is looked for by both.
-fn whoever_is_there_is_found_without_an_insertion<C: TestConnection>(db: TestDb<C>) {
+fn whoever_is_there_is_found_by_either_name_at_once<C: TestConnection>(db: TestDb<C>) {
     let users = db.users_with(import_policy().identifiers(Identifiers::Either));
     let by_name = ImportUser::new().username("ann").password_hash(CHEAP);
     let by_address = ImportUser::new().email("ben@example.org").password_hash(CHEAP);
@@ -283,7 +291,8 @@ fn whoever_is_there_is_found_without_an_insertion<C: TestConnection>(db: TestDb<
         let log = QueryLog::of(&mut conn);
         let outcomes = users.on(&mut conn).import_users(&[prepare()]).unwrap();
         assert!(outcomes.iter().all(|outcome| told(outcome) == "existing"));
-        assert_eq!(log.count_of("INSERT"), 0);
+        // That of the batch, and none of its own.
+        assert_eq!(log.count_of("INSERT"), 1);
     }
 }
 
@@ -360,7 +369,7 @@ fn trouble_with_the_pool_ends_the_import<C: TestConnection>(db: TestDb<C>) {
     let heard_nothing = |_, outcome: &ImportOutcome| panic!("{outcome:?}");
     let refused = users
         .import_users([ImportUser::new().username("ann").email("a@example.org")], heard_nothing);
-    assert_matches!(refused, Err(diesel_accounts::Error::Pool(_)));
+    assert_matches!(refused, Err(Error::Pool(_)));
     // Nobody to import: no connection is needed.
     assert_eq!(users.import_users([], heard_nothing).unwrap(), ImportSummary::default());
     assert_eq!(db.count(), 0);

@@ -1,5 +1,6 @@
 //! What the engines do differently.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use diesel::backend::Backend;
@@ -13,6 +14,8 @@ use diesel::sql_types::{BigInt, Nullable};
 use super::attempts::{AttemptKey, InsertAttempt};
 use super::check::{Finding, FoundColumn, FoundIndex, SchemaProblem};
 use super::rows::{Claim, InsertUser, UserRow};
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+use super::users::UserQueries;
 use crate::error::Result;
 use crate::user::{RealmId, UserId};
 
@@ -62,11 +65,18 @@ pub(crate) trait Dialect<C>: Backend {
     /// Whether a transaction is lost with any statement that is refused in it.
     const REFUSAL_SPOILS_TRANSACTION: bool;
 
+    /// Whether one connection writes at a time, and the others are not let in by turns.
+    const HAS_ONE_WRITER: bool;
+
     /// Whether a commit that the server refuses, for whatever reason, is certainly rolled back.
     const FAILED_COMMIT_IS_UNDONE: bool;
 
     /// Inserts one row. A row that is in its way is told by 0 rows or by a unique violation.
     fn insert_user(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize>;
+
+    /// Inserts some rows in one statement; which of them were inserted. Rows that are in their way may
+    /// make all of it fail.
+    fn insert_users(conn: &mut C, users: &[InsertUser<'_>]) -> QueryResult<HashSet<UserId>>;
 
     /// Inserts the row of a first attempt. One that is there is told by 0 rows or by a unique
     /// violation.
@@ -212,6 +222,28 @@ impl Trouble {
             }
             (trouble, _) => trouble,
         }
+    }
+}
+
+/// Inserts all rows or none. A trigger of the host's can swallow some: whoever is there then is by
+/// this statement, which anybody with the same id would have been in the way of.
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+fn all_or_whoever_is_there<C>(
+    conn: &mut C,
+    users: &[InsertUser<'_>],
+) -> QueryResult<HashSet<UserId>>
+where
+    C: Connection<Backend: UserQueries<C>>,
+{
+    let ids = users.iter().map(|user| user.id);
+    let inserted = C::Backend::insert_all_users(conn, users)?;
+    match users {
+        [first, ..] if inserted < users.len() => {
+            let ids: Vec<_> = ids.collect();
+            let there = C::Backend::holders_of_any(conn, first.realm, &ids, &[], &[])?;
+            Ok(there.into_iter().map(|row| row.user.id).collect())
+        }
+        _ => Ok(ids.collect()),
     }
 }
 

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::time::Instant;
 
 use diesel::connection::{LoadConnection, TransactionManager};
@@ -9,7 +10,7 @@ use diesel::result::Error as DieselError;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::{ColumnRow, Dialect, Engine, Trouble, host_triggers};
+use super::{ColumnRow, Dialect, Engine, Trouble, all_or_whoever_is_there, host_triggers};
 use crate::audit::EventId;
 use crate::error::{Error, Result, SchemaFailure};
 use crate::observe::{self, Retry};
@@ -28,6 +29,8 @@ super::id_as_bytes!(Mysql, AttemptKey, EventId, RealmId, UserId);
 impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
     const ENGINE: Engine = Engine::Mysql;
 
+    const HAS_ONE_WRITER: bool = false;
+
     /// The number of the error, which would tell, is lost with the rollback.
     const FAILED_COMMIT_IS_UNDONE: bool = false;
 
@@ -39,6 +42,10 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
     /// row whether it inserted or not, and may update a third account.
     fn insert_user(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize> {
         diesel::insert_into(account_users::table).values(user).execute(conn)
+    }
+
+    fn insert_users(conn: &mut C, users: &[InsertUser<'_>]) -> QueryResult<HashSet<UserId>> {
+        all_or_whoever_is_there(conn, users)
     }
 
     fn insert_attempt(conn: &mut C, attempt: &InsertAttempt) -> QueryResult<usize> {

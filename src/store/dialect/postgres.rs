@@ -1,10 +1,11 @@
+use std::collections::HashSet;
 use std::time::Instant;
 
 use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text};
 
 use super::{ColumnRow, Dialect, Engine, Trouble, host_triggers};
 use crate::audit::EventId;
@@ -15,6 +16,7 @@ use crate::store::attempts::{AttemptKey, InsertAttempt};
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
 use crate::store::migrate::{MigrationSteps, remaining_millis, run_pending};
 use crate::store::rows::{Claim, InsertUser, UserRow};
+use crate::store::schema::sql_types::AccountId;
 use crate::store::schema::{account_attempts, account_limits, account_users};
 use crate::store::users::UserQueries;
 use crate::user::{RealmId, UserId};
@@ -23,6 +25,8 @@ super::id_as_bytes!(Pg, AttemptKey, EventId, RealmId, UserId);
 
 impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
     const ENGINE: Engine = Engine::Postgres;
+
+    const HAS_ONE_WRITER: bool = false;
 
     const FAILED_COMMIT_IS_UNDONE: bool = true;
 
@@ -36,6 +40,41 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
             .values(user)
             .on_conflict_do_nothing()
             .execute(conn)
+    }
+
+    /// One array for each column, which takes a fraction of the time of one value for each field; and
+    /// a refused statement would put somebody's address into the server's log.
+    fn insert_users(conn: &mut C, users: &[InsertUser<'_>]) -> QueryResult<HashSet<UserId>> {
+        macro_rules! column {
+            ($column:ident) => {
+                users.iter().map(|user| user.$column).collect::<Vec<_>>()
+            };
+        }
+        let inserted: Vec<IdRow> = sql_query(
+            "INSERT INTO account_users (id, realm, username, username_key, username_key_version, \
+             email, email_key, email_key_version, email_verified_at, password_hash, state, \
+             session_generation, created_at, updated_at, password_changed_at, last_sign_in_at) \
+             SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, \
+             $16) ON CONFLICT DO NOTHING RETURNING id",
+        )
+        .bind::<Array<AccountId>, _>(column!(id))
+        .bind::<Array<AccountId>, _>(column!(realm))
+        .bind::<Array<Nullable<Text>>, _>(column!(username))
+        .bind::<Array<Nullable<Text>>, _>(column!(username_key))
+        .bind::<Array<SmallInt>, _>(column!(username_key_version))
+        .bind::<Array<Nullable<Text>>, _>(column!(email))
+        .bind::<Array<Nullable<Text>>, _>(column!(email_key))
+        .bind::<Array<SmallInt>, _>(column!(email_key_version))
+        .bind::<Array<Nullable<BigInt>>, _>(column!(email_verified_at))
+        .bind::<Array<Nullable<Text>>, _>(column!(password_hash))
+        .bind::<Array<SmallInt>, _>(column!(state))
+        .bind::<Array<BigInt>, _>(column!(session_generation))
+        .bind::<Array<BigInt>, _>(column!(created_at))
+        .bind::<Array<BigInt>, _>(column!(updated_at))
+        .bind::<Array<Nullable<BigInt>>, _>(column!(password_changed_at))
+        .bind::<Array<Nullable<BigInt>>, _>(column!(last_sign_in_at))
+        .load(conn)?;
+        Ok(inserted.into_iter().map(|row| row.id).collect())
     }
 
     fn insert_attempt(conn: &mut C, attempt: &InsertAttempt) -> QueryResult<usize> {
@@ -267,4 +306,10 @@ struct ServerRow {
 struct LockRow {
     #[diesel(sql_type = Bool)]
     locked: bool,
+}
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = AccountId)]
+    id: UserId,
 }

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::time::Instant;
 
 use diesel::connection::LoadConnection;
@@ -9,7 +10,7 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Binary, Text};
 use diesel::sqlite::{Sqlite, SqliteValue};
 
-use super::{Dialect, Engine, NameRow, Trouble, host_triggers};
+use super::{Dialect, Engine, NameRow, Trouble, all_or_whoever_is_there, host_triggers};
 use crate::audit::EventId;
 use crate::error::{Error, Result};
 use crate::observe::{self, Retry};
@@ -26,6 +27,8 @@ use crate::user::{RealmId, UserId};
 impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
     const ENGINE: Engine = Engine::Sqlite;
 
+    const HAS_ONE_WRITER: bool = true;
+
     const FAILED_COMMIT_IS_UNDONE: bool = true;
 
     /// A statement that fails is undone by itself, unless a trigger of the host's wishes otherwise:
@@ -39,6 +42,10 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
             .values(user)
             .on_conflict_do_nothing()
             .execute(conn)
+    }
+
+    fn insert_users(conn: &mut C, users: &[InsertUser<'_>]) -> QueryResult<HashSet<UserId>> {
+        all_or_whoever_is_there(conn, users)
     }
 
     fn insert_attempt(conn: &mut C, attempt: &InsertAttempt) -> QueryResult<usize> {
