@@ -101,17 +101,29 @@ macro_rules! by_key {
 }
 pub(super) use by_key;
 
+/// The users of a realm in the order of some columns, which an index has behind the realm.
+macro_rules! in_order {
+    ($realm:expr, $($column:path),+) => {{
+        let query = account_users::table
+            .select(User::as_select())
+            .filter(account_users::state.ne(UserState::Reserved))
+            .into_boxed();
+        match <Self as Dialect<C>>::EQUALITY_HIDES_RANGE {
+            true => query
+                .filter(account_users::realm.ge($realm))
+                .filter(account_users::realm.le($realm))
+                .order((account_users::realm, $($column),+)),
+            false => query.filter(account_users::realm.eq($realm)).order(($($column),+)),
+        }
+    }};
+}
+
 /// One page of the accounts whose key, in `$column`, is in a range.
 macro_rules! key_page {
     ($conn:expr, $realm:expr, $range:expr, $column:path) => {{
-        let mut query = account_users::table
-            .select(User::as_select())
-            .filter(account_users::realm.eq($realm))
-            .filter(account_users::state.ne(UserState::Reserved))
+        let mut query = in_order!($realm, $column)
             .filter($column.ge($range.start.as_str()))
-            .order($column)
-            .limit($range.limit)
-            .into_boxed();
+            .limit($range.limit);
         if let Some(end) = &$range.end {
             query = query.filter($column.lt(end.as_str()));
         }
@@ -221,13 +233,8 @@ macro_rules! user_queries {
                 after: Option<(Timestamp, UserId)>,
                 limit: i64,
             ) -> QueryResult<Vec<User>> {
-                let mut query = account_users::table
-                    .select(User::as_select())
-                    .filter(account_users::realm.eq(realm))
-                    .filter(account_users::state.ne(UserState::Reserved))
-                    .order((account_users::created_at, account_users::id))
-                    .limit(limit)
-                    .into_boxed();
+                let mut query =
+                    in_order!(realm, account_users::created_at, account_users::id).limit(limit);
                 if let Some((at, id)) = after {
                     // The first condition is what the index can start from.
                     query = query

@@ -19,7 +19,7 @@ fn the_defaults_are_those_of_a_service() {
     let file = File::new();
     let mut conn = file.open();
     SqliteSettings::new().apply(&mut conn).unwrap();
-    assert_eq!(pragmas(&mut conn), ("wal".to_owned(), 5000, 1, 1));
+    assert_eq!(pragmas(&mut conn), ("wal".to_owned(), 5000, 1, 1, -16_384));
 }
 
 #[test]
@@ -29,14 +29,15 @@ fn each_setting_is_told() {
     let settings = SqliteSettings::new()
         .busy_timeout(Duration::from_millis(1500))
         .write_ahead_log(false)
-        .foreign_keys(false);
+        .foreign_keys(false)
+        .cache_kib(4096);
     for (synchronous, number) in [
         (SqliteSynchronous::Full, 2),
         (SqliteSynchronous::Extra, 3),
         (SqliteSynchronous::Normal, 1),
     ] {
         settings.synchronous(synchronous).apply(&mut conn).unwrap();
-        assert_eq!(pragmas(&mut conn), ("delete".to_owned(), 1500, number, 0));
+        assert_eq!(pragmas(&mut conn), ("delete".to_owned(), 1500, number, 0, -4096));
     }
     settings.busy_timeout(Duration::MAX).apply(&mut conn).unwrap();
     assert_eq!(pragmas(&mut conn).1, i64::from(i32::MAX));
@@ -224,8 +225,8 @@ impl CustomizeConnection<SqliteConnection, R2d2Error> for Counted {
     }
 }
 
-/// The journal, the time-out, `synchronous` and `foreign_keys`.
-fn pragmas(conn: &mut SqliteConnection) -> (String, i64, i64, i64) {
+/// The journal, the time-out, `synchronous`, `foreign_keys` and the cache.
+fn pragmas(conn: &mut SqliteConnection) -> (String, i64, i64, i64, i64) {
     #[derive(QueryableByName)]
     struct Mode {
         #[diesel(sql_type = diesel::sql_types::Text)]
@@ -240,5 +241,6 @@ fn pragmas(conn: &mut SqliteConnection) -> (String, i64, i64, i64) {
         number("pragma_busy_timeout", "timeout"),
         number("pragma_synchronous", "synchronous"),
         number("pragma_foreign_keys", "foreign_keys"),
+        number("pragma_cache_size", "cache_size"),
     )
 }

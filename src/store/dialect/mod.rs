@@ -68,6 +68,11 @@ pub(crate) trait Dialect<C>: Backend {
     /// Whether one connection writes at a time, and the others are not let in by turns.
     const HAS_ONE_WRITER: bool;
 
+    /// Whether an index may be read from the first entry of a realm on, up to a place that it could
+    /// have begun at, where the realm is said to be equal to something. Between two bounds that are
+    /// the same it is not.
+    const EQUALITY_HIDES_RANGE: bool;
+
     /// Whether a commit that the server refuses, for whatever reason, is certainly rolled back.
     const FAILED_COMMIT_IS_UNDONE: bool;
 

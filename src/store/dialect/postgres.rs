@@ -28,6 +28,8 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Pg {
 
     const HAS_ONE_WRITER: bool = false;
 
+    const EQUALITY_HIDES_RANGE: bool = false;
+
     const FAILED_COMMIT_IS_UNDONE: bool = true;
 
     /// PostgreSQL refuses every further statement, and answers the host's COMMIT with a silent

@@ -29,6 +29,8 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
 
     const HAS_ONE_WRITER: bool = true;
 
+    const EQUALITY_HIDES_RANGE: bool = false;
+
     const FAILED_COMMIT_IS_UNDONE: bool = true;
 
     /// A statement that fails is undone by itself, unless a trigger of the host's wishes otherwise:

@@ -66,11 +66,20 @@ fn every_look_up_is_answered_from_an_index<C: TestConnection>(db: TestDb<C>) {
         let query = with_binds(&statement, C::ENGINE);
         let plan = conn.plan(&query);
         assert!(!plan.is_empty(), "{query}");
-        if let Some(fault) = plan.iter().find(|step| is_scan(C::ENGINE, step)) {
+        let begins_late = ["next", "middle", "after Some"].iter().any(|word| act.contains(word));
+        let is_fault = |step: &&String| {
+            is_scan(C::ENGINE, step) || begins_late && begins_at_the_first(C::ENGINE, step)
+        };
+        if let Some(fault) = plan.iter().find(is_fault) {
             faults.push(format!("{act}: {fault:?} of {plan:?}: {query}"));
         }
     }
     assert_eq!(faults, [""; 0]);
+}
+
+/// Whether a step of a plan reads all accounts of the realm up to those that are wanted.
+fn begins_at_the_first(engine: Engine, step: &str) -> bool {
+    engine == Engine::Mysql && step.starts_with("ref ")
 }
 
 /// Whether a step of a plan reads the whole table.
