@@ -11,7 +11,7 @@
 //! `accounts_scale`, which is dropped before and after. The figures are also in `--csv`, by default
 //! `target/tmp/scale.csv`, for `charts` in `benches/compare`.
 //!
-//! A name is eight digits in no order. A search for the first two finds a full page; one for the
+//! A name is eight hexadecimal digits in no order. A search for the first two finds a full page; one for the
 //! first four finds more, the more accounts there are.
 
 #![expect(clippy::print_stdout, reason = "a program for the command line")]

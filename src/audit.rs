@@ -31,7 +31,9 @@ use crate::user::{RealmId, UserId};
 /// What is done on a connection of the library's own is committed by then; in a transaction of the
 /// host's it may yet be rolled back. A sink that fails keeps nothing from being done; where an act
 /// without its record must not be, [`PolicyBuilder::audit_table`](crate::PolicyBuilder::audit_table)
-/// writes both in one transaction. It is called on the thread that acts, and holds it up.
+/// writes both in one transaction. It is called on the thread that acts, and holds it up; on SQLite
+/// also everybody else who wants to write, for they take turns. It may write through the same manager
+/// itself, and must not wait for another thread that does.
 ///
 /// See [`PolicyBuilder::audit_sink`](crate::PolicyBuilder::audit_sink) for an example.
 pub trait AuditSink: fmt::Debug + Send + Sync {

@@ -187,7 +187,6 @@ pub(crate) fn hashed(time: std::time::Duration) {
 }
 
 /// The span and the subscriber of this thread, to be taken to another one.
-#[cfg(feature = "tokio")]
 pub(crate) struct Here {
     #[cfg(feature = "tracing")]
     span: tracing::Span,
@@ -195,7 +194,6 @@ pub(crate) struct Here {
     dispatch: tracing::Dispatch,
 }
 
-#[cfg(feature = "tokio")]
 impl Here {
     pub(crate) fn new() -> Self {
         Self {

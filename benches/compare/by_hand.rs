@@ -5,6 +5,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel_accounts::schema::account_users;
 use diesel_accounts::{RealmId, Timestamp, UserId, UserState};
+use uuid::Uuid;
 
 diesel::table! {
     people (id) {
@@ -26,7 +27,8 @@ pub struct Person {
 impl Person {
     pub fn unknown() -> Self {
         let id = UserId::new();
-        let username = format!("person-{id}");
+        // In no order, as names are.
+        let username = format!("person{}", Uuid::new_v4().simple());
         let email = format!("{username}@example.org");
         Self { id, username, email }
     }

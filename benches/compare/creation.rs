@@ -3,10 +3,12 @@
 //!     scripts/with-servers cargo bench -p diesel-accounts-compare --bench creation
 //!     ... -- [--simd 1] [--rounds N] [DATABASE_URL ...]
 //!
-//! All subjects of one table are measured in turn, round after round; each figure is the median of
-//! the rounds with the least and the most, and each ratio the median of the ratios within a round.
+//! All subjects of one table are measured in turn, round after round. Each figure is the median of the
+//! rounds, with the least and the most in brackets; each ratio is that of the ratios within a round.
 
 use std::error::Error;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use diesel::r2d2::{ConnectionManager, Pool, R2D2Connection};
@@ -117,18 +119,15 @@ where
     create(&users, &taken);
     let prepared_again = users.prepare(new_user(&taken))?;
     let hash = hasher(load::engine(false)?, trivial, true)(&taken);
-    let insert = |conn: &mut C, is_ours: bool| {
-        let person = Person::unknown();
-        match is_ours {
-            true => conn.insert_account(&person, &hash),
-            false => conn.insert_person(&person, &hash),
-        }
-        .expect("inserted");
-    };
     let lend = || pool.get().expect("a connection");
+    let driver = Driver::connect(url)?.map(Mutex::new);
     let mut subjects = vec![
-        Subject::new("a table of the host's, Diesel by hand", || || insert(&mut lend(), false)),
-        Subject::new("our table, Diesel by hand", || || insert(&mut lend(), true)),
+        Subject::prepared("a table of the host's, Diesel by hand", Person::unknown, |person| {
+            lend().insert_person(person, &hash).expect("inserted");
+        }),
+        Subject::prepared("our table, Diesel by hand", Person::unknown, |person| {
+            lend().insert_account(person, &hash).expect("inserted");
+        }),
         Subject::prepared("create_prepared_user", prepare, |prepared: &PreparedUser| {
             let creation = users.create_prepared_user(prepared).expect("an answer");
             assert!(creation.is_created());
@@ -147,12 +146,12 @@ where
             }
         }),
     ];
-    if Driver::connect(url)?.is_some() {
-        subjects.push(Subject::new("our table, the driver alone", || {
-            let mut driver = Driver::connect(url).ok().flatten().expect("it was there");
-            let hash = hash.clone();
-            move || driver.insert_account(&Person::unknown(), &hash).expect("inserted")
-        }));
+    if let Some(driver) = &driver {
+        let insert = |person: &Person| {
+            let mut driver = driver.lock().expect("one thread");
+            driver.insert_account(person, &hash).expect("inserted");
+        };
+        subjects.push(Subject::prepared("our table, the driver alone", Person::unknown, insert));
     }
     let rounds = common::number("--rounds", 7);
     let results = measure(&subjects, 1, WITHOUT_HASH, rounds);
@@ -162,10 +161,10 @@ where
     // All threads create the same people, one after the other.
     let threads = 16;
     let people: Vec<PreparedUser> = (0..(rounds + 1) * RACES).map(|_| prepare()).collect();
-    let next = std::sync::atomic::AtomicUsize::new(0);
+    let next = AtomicUsize::new(0);
     let raced = Subject::new("create_prepared_user, raced by 16 threads", || {
         || {
-            let turn = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let turn = next.fetch_add(1, Ordering::Relaxed);
             let person = people.get(turn / threads % people.len()).expect("there are enough");
             drop(users.create_prepared_user(person).expect("an answer"));
         }

@@ -26,6 +26,8 @@ impl Driver {
                 conn.pragma_update(None, "busy_timeout", 5000)?;
                 conn.pragma_update(None, "journal_mode", "WAL")?;
                 conn.pragma_update(None, "synchronous", "NORMAL")?;
+                // As in `SqliteSettings`.
+                conn.pragma_update(None, "cache_size", -16_384)?;
                 Ok(Some(Self::Sqlite(conn)))
             }
             Some(("postgres" | "postgresql", _)) => {

@@ -3,8 +3,8 @@
 //!     registrations --database URL --count N [--memory-kib M] [--passes T] [--simd] [--prepare]
 //!                   [--count-statements] [--bulk N]
 //!
-//! One process registers people one after the other, as one worker of a service does, and prints a
-//! line of JSON. It says `ready` when it has warmed up, and begins at a line on its standard input.
+//! One process registers people one after the other, as one worker of a service does: a request in
+//! JSON goes in, an answer in JSON comes out. It prints its figures as a line of JSON. It says `ready` when it has warmed up, and begins at a line on its standard input.
 
 use std::error::Error;
 use std::fs;
@@ -20,7 +20,8 @@ use diesel_accounts::{
 };
 use diesel_accounts_compare::load;
 use lexopt::{Arg, Parser, ValueExt as _};
-use serde_json::json;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 #[path = "../../examples/support/mod.rs"]
 #[expect(dead_code, reason = "its arguments are not these")]
@@ -77,13 +78,34 @@ where
     C: AccountConnection + R2D2Connection + 'static,
 {
     for _ in 0..count {
-        let username = format!("person{}", UserId::new());
-        let person = NewUser::new(&*username, format!("{username}@example.org"), PASSWORD);
-        if !users.create_user(person)?.is_created() {
-            return Err("somebody was there".into());
-        }
+        let username = unknown_name();
+        let email = format!("{username}@example.org");
+        let request = json!({ "username": username, "email": email, "password": PASSWORD });
+        answer(users, &request.to_string())?;
     }
     Ok(())
+}
+
+/// What a service does between the body of a request and that of the answer.
+fn answer<C>(users: &UserManager<C>, request: &str) -> Result<String>
+where
+    C: AccountConnection + R2D2Connection + 'static,
+{
+    let request: Value = serde_json::from_str(request)?;
+    let field = |name: &str| request[name].as_str().unwrap_or_default().to_owned();
+    let person = NewUser::new(field("username"), field("email"), field("password"));
+    let user = users.create_user(person)?.created().ok_or("somebody was there")?;
+    let answer = json!({
+        "user_id": user.id().to_string(),
+        "username": user.username(),
+        "email": user.email(),
+    });
+    Ok(answer.to_string())
+}
+
+/// As the peers' programs make them: in no order.
+fn unknown_name() -> String {
+    format!("person{}", Uuid::new_v4().simple())
 }
 
 fn bulk<C>(arguments: &Arguments, users: &UserManager<C>) -> Result<()>
@@ -96,7 +118,7 @@ where
         UserId::new().as_bytes(),
     );
     let import = |_| {
-        let username = format!("person{}", UserId::new());
+        let username = unknown_name();
         let email = format!("{username}@example.org");
         ImportUser::new().username(username).email(email).password_hash(&*hash)
     };
@@ -130,13 +152,14 @@ fn count_statements<C: Connection>(conn: &mut C, counts: Arc<(AtomicU64, AtomicU
     });
 }
 
-/// The time of all threads of this process, on Linux: fields 14 and 15, in hundredths of a second.
+/// The time of all threads of this process, on Linux.
 fn cpu_seconds() -> Result<f64> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let fields = stat.rsplit_once(')').ok_or("no name")?.1.split_whitespace();
-    let ticks: Vec<u64> =
-        fields.skip(11).take(2).map(str::parse).collect::<std::result::Result<_, _>>()?;
-    Ok(ticks.iter().sum::<u64>() as f64 / 100.0)
+    let mut nanoseconds = 0;
+    for thread in fs::read_dir("/proc/self/task")? {
+        let times = fs::read_to_string(thread?.path().join("schedstat"))?;
+        nanoseconds += times.split_whitespace().next().ok_or("no time")?.parse::<u64>()?;
+    }
+    Ok(nanoseconds as f64 / 1e9)
 }
 
 /// The most memory that this process ever had, on Linux.

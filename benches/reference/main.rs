@@ -23,10 +23,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rounds = std::env::args().nth(1).map_or(Ok(200), |word| word.parse())?;
     let (mut portable, mut simd) = (Hashing::default_engine(), SimdEngine::new()?);
     let fast = format!("the `simd` engine, memory kept ({})", simd.instructions());
-    let mut subjects: [(&str, Box<dyn FnMut() -> Result<[u8; 32], Box<dyn Error>>>); 4] = [
+    let flags = option_env!("ARGON2_KDF_C_COMPILER_FLAGS");
+    println!("the C reference was built with -O3 and {}", flags.unwrap_or("no flags of its own"));
+    let anew = simd.another();
+    let mut subjects: [(&str, Box<dyn FnMut() -> Result<[u8; 32], Box<dyn Error>>>); 5] = [
         ("the C reference", Box::new(reference)),
         ("the default engine, fresh memory", Box::new(|| ours(&mut *Hashing::default_engine()))),
         ("the default engine, memory kept", Box::new(|| ours(&mut *portable))),
+        ("the `simd` engine, fresh memory", Box::new(|| ours(&mut *anew.another()))),
         (&fast, Box::new(|| ours(&mut simd))),
     ];
     let mut times = vec![Vec::new(); subjects.len()];

@@ -44,13 +44,19 @@ impl<C: AccountConnection> Accounts<'_, C> {
         self.observed(operation!("import_users"), |accounts| {
             let mut outcomes = Vec::with_capacity(imports.len());
             for batch in imports.chunks(IMPORT_BATCH) {
-                outcomes.extend(accounts.import_batch(batch)?);
+                outcomes.extend(accounts.import_batch(batch, &mut || ())?);
             }
             Ok(outcomes)
         })
     }
 
-    fn import_batch(&mut self, batch: &[PreparedImport]) -> Result<Vec<ImportOutcome>> {
+    /// Takes over as many as one statement inserts. `pause` is called before each that is inserted by
+    /// itself.
+    pub(crate) fn import_batch(
+        &mut self,
+        batch: &[PreparedImport],
+        pause: &mut dyn FnMut(),
+    ) -> Result<Vec<ImportOutcome>> {
         let now = self.policy.now();
         let rows = batch.iter().map(|import| InsertUser::of_import(import, self.realm, now));
         let mut claimed = Claimed::default();
@@ -71,7 +77,10 @@ impl<C: AccountConnection> Accounts<'_, C> {
         let mut waits_until = None;
         let one_by_one = |Row { wanted, outcome, .. }| match outcome {
             Some(outcome) => Ok(outcome),
-            None => self.import_one(&wanted, &mut waits_until),
+            None => {
+                pause();
+                self.import_one(&wanted, &mut waits_until)
+            }
         };
         rows.into_iter().map(one_by_one).collect()
     }
@@ -112,7 +121,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
         let events = self.events_of(rows);
         let is_recorded = self.policy.audit().table && !events.is_empty();
         let mut is_half_done = false;
-        let insert = |conn: &mut C| {
+        let mut insert = |conn: &mut C| {
             let inserted = C::Backend::insert_users(conn, rows)?;
             let records = events.iter().filter(|event| is_about(event, &inserted));
             let records: Vec<_> = records.filter(|_| is_recorded).cloned().collect();
@@ -123,14 +132,11 @@ impl<C: AccountConnection> Accounts<'_, C> {
             }
             Ok(inserted)
         };
-        let inserted = match in_transaction || !is_recorded {
-            false => together(self.conn, insert),
-            true => {
-                in_savepoint_if_needed(self.conn, insert).map_err(|error| match in_transaction {
-                    true => Failed::in_transaction(self.conn, error),
-                    false => Failed::by(self.conn, error),
-                })
-            }
+        let inserted = match (in_transaction, is_recorded) {
+            (true, _) => in_savepoint_if_needed(self.conn, insert)
+                .map_err(|error| Failed::in_transaction(self.conn, error)),
+            (false, true) => together(self.conn, insert),
+            (false, false) => insert(self.conn).map_err(|error| Failed::by(self.conn, error)),
         };
         let Failed { trouble, error, .. } = match inserted {
             Ok(inserted) => {

@@ -1,12 +1,19 @@
 //! Taking over accounts of another system.
 
+use std::collections::VecDeque;
+use std::sync::mpsc::{self, SendError};
+use std::thread;
+use std::time::Instant;
+
 use diesel::r2d2::R2D2Connection;
 
 use super::UserManager;
+use super::writers::Turn;
 use crate::accounts::IMPORT_BATCH;
 use crate::error::Result;
 use crate::import::{ImportOutcome, ImportSummary, ImportUser, InvalidImport, PreparedImport};
-use crate::observe::operation;
+use crate::observe::{Here, operation};
+use crate::policy::Policy;
 use crate::store::AccountConnection;
 
 impl<C> UserManager<C>
@@ -14,7 +21,8 @@ where
     C: AccountConnection + R2D2Connection + 'static,
 {
     /// Takes over any number of accounts of another system, with their password hashes, in batches
-    /// of 500, each in one statement if nobody is in the way.
+    /// of 500, each in one statement, or one transaction, if nobody is in the way. While one batch is
+    /// imported the next is validated, by a thread of its own: one batch is read ahead.
     ///
     /// `heard` is told the number of each account, from 0, and what it came to, in the order of the
     /// accounts, as soon as its batch is done.
@@ -68,25 +76,80 @@ where
             heard(next, &outcome);
             next += 1;
         };
-        let mut users = users.into_iter().peekable();
-        while users.peek().is_some() {
-            // No connection is held while hashes are wrapped.
-            let batch =
-                users.by_ref().take(IMPORT_BATCH).map(|user| self.policy.prepare_import(&user));
-            let batch = batch.collect::<Result<Vec<_>>>()?;
-            let (valid, invalid) = part(batch);
-            let outcomes =
-                self.write(operation!("import_users"), |accounts| accounts.import_users(&valid))?;
-            let mut outcomes = outcomes.into_iter();
+        in_batches(&self.policy, users.into_iter(), |batch| {
+            let (valid, invalid) = part(batch?);
+            let mut outcomes = self.import_batch(&valid)?.into_iter();
             for invalid in invalid {
                 match invalid {
                     Some(invalid) => tell(ImportOutcome::Invalid(invalid)),
                     None => outcomes.by_ref().take(1).for_each(&mut tell),
                 }
             }
-        }
+            Ok(())
+        })?;
         Ok(summary)
     }
+
+    /// No connection is held while others are validated, and hashes wrapped.
+    fn import_batch(&self, batch: &[PreparedImport]) -> Result<Vec<ImportOutcome>> {
+        let until = Instant::now() + self.policy.deadline();
+        let mut turn = self.turn(until)?;
+        self.act_until(until, |accounts| {
+            accounts.import_batch(batch, &mut || turn.iter_mut().for_each(Turn::lend))
+        })
+    }
+}
+
+/// A batch that was validated.
+type Validated = Result<Vec<Result<PreparedImport, InvalidImport>>>;
+
+/// Validates users in batches. Of more than one, the next is validated while one is imported: to
+/// read names takes about as long as to write them.
+fn in_batches(
+    policy: &Policy,
+    mut users: impl Iterator<Item = ImportUser>,
+    mut import: impl FnMut(Validated) -> Result<()>,
+) -> Result<()> {
+    let validate = |batch: &[ImportUser]| -> Validated {
+        batch.iter().map(|user| policy.prepare_import(user)).collect()
+    };
+    let mut next_batch = || users.by_ref().take(IMPORT_BATCH).collect::<Vec<_>>();
+    let first = next_batch();
+    let mut second = if first.len() < IMPORT_BATCH { Vec::new() } else { next_batch() };
+    if second.is_empty() {
+        return if first.is_empty() { Ok(()) } else { import(validate(&first)) };
+    }
+    let here = Here::new();
+    thread::scope(|scope| {
+        let (give, given) = mpsc::channel::<Vec<ImportUser>>();
+        let (validated, ready) = mpsc::channel();
+        let _ = thread::Builder::new().spawn_scoped(scope, move || {
+            here.within(|| {
+                // Nobody waits for it any more when an import has failed.
+                given.iter().try_for_each(|batch| validated.send(validate(&batch)))
+            })
+        });
+        // Where there is no thread to be had, it is done here and now.
+        let hand_over = |batch| give.send(batch).err().map(|SendError(batch)| validate(&batch));
+        let mut ahead = VecDeque::from([hand_over(first)]);
+        loop {
+            if !second.is_empty() {
+                ahead.push_back(hand_over(std::mem::take(&mut second)));
+            }
+            let batch = match ahead.pop_front() {
+                None => break,
+                Some(Some(batch)) => batch,
+                Some(None) => match ready.recv() {
+                    Ok(batch) => batch,
+                    // It panicked, and so does the scope.
+                    Err(_) => break,
+                },
+            };
+            import(batch)?;
+            second = next_batch();
+        }
+        Ok(())
+    })
 }
 
 /// The valid accounts; and for each of all why it is not one.

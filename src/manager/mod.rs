@@ -432,13 +432,18 @@ where
     fn act_twice<T, U, V: Answer>(
         &self,
         operation: Operation,
+        begins_with: Begin,
         begin: impl FnOnce(&mut Accounts<'_, C>) -> Result<T>,
         between: impl FnOnce(T) -> Result<U>,
         finish: impl FnOnce(&mut Accounts<'_, C>, U) -> Result<V>,
     ) -> Result<V> {
         self.observed(operation, || {
             let (started, budget) = (Instant::now(), self.policy.deadline());
-            let begun = self.write_until(started + budget, begin)?;
+            let until = started + budget;
+            let begun = match begins_with {
+                Begin::Reading => self.act_until(until, begin)?,
+                Begin::Writing => self.write_until(until, begin)?,
+            };
             let budget = budget.saturating_sub(started.elapsed());
             let value = between(begun)?;
             self.write_until(Instant::now() + budget, |accounts| finish(accounts, value))
@@ -451,6 +456,13 @@ where
         let timeout = remaining.min(self.pool.connection_timeout());
         self.pool.get_timeout(timeout).map_err(|cause| Error::Pool(PoolFailure::new(cause)))
     }
+}
+
+/// What the first half of something does.
+#[derive(Clone, Copy)]
+enum Begin {
+    Reading,
+    Writing,
 }
 
 impl<C: R2D2Connection> Clone for UserManager<C> {

@@ -3,7 +3,7 @@
 
 use diesel::r2d2::R2D2Connection;
 
-use super::UserManager;
+use super::{Begin, UserManager};
 use crate::error::{Error, Result};
 use crate::observe::operation;
 use crate::password::Password;
@@ -45,6 +45,7 @@ where
     pub fn authenticate(&self, login: &str, password: impl Into<Password>) -> Result<SignIn> {
         self.act_twice(
             operation!("authenticate"),
+            Begin::Writing,
             |accounts| accounts.begin_sign_in(login),
             |attempt| Ok(self.policy.verify(attempt, password)),
             |accounts, verified| accounts.finish_sign_in(verified),
@@ -69,6 +70,7 @@ where
     ) -> Result<PasswordChange> {
         self.act_twice(
             operation!("change_password").about(id),
+            Begin::Writing,
             |accounts| accounts.begin_password_change(id, new),
             |change| Ok(self.policy.verify_password_change(change, current)),
             |accounts, verified| accounts.finish_password_change(verified),
@@ -97,6 +99,7 @@ where
     pub fn set_password(&self, id: UserId, new: impl Into<Password>) -> Result<()> {
         self.act_twice(
             operation!("set_password").about(id),
+            Begin::Reading,
             |accounts| accounts.user_by_id(id)?.ok_or(Error::UserNotFound),
             |user| self.policy.prepare_password(&user, new),
             |accounts, prepared| accounts.set_password(id, &prepared),

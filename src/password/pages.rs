@@ -6,7 +6,8 @@ use std::mem::MaybeUninit;
 /// it, and with pages of 4 KiB nearly every jump has to look its page up first.
 ///
 /// Only what lies on whole huge pages is asked for, and a refusal changes nothing: the memory is
-/// there either way.
+/// there either way. Where the allocator gives it back to itself and not to the system, whatever lies
+/// there next is in huge pages too.
 #[cfg(target_os = "linux")]
 pub(super) fn ask_for_huge_pages<T>(memory: &mut [MaybeUninit<T>]) {
     let bytes = size_of_val(memory);

@@ -43,8 +43,9 @@ impl SimdEngine {
     /// [`HashingFailure::Disagreement`] if the two ever differ, and
     /// [`HashingFailure::OutOfMemory`]. Use the default engine then.
     pub fn new() -> Result<Self, HashingFailure> {
-        let mut engine = Self { hasher: Mutex::new(None) };
-        agrees(&mut engine)?;
+        let engine = Self { hasher: Mutex::new(None) };
+        // The memory is that of another one, and given back.
+        agrees(&mut *engine.another())?;
         Ok(engine)
     }
 

@@ -7,6 +7,8 @@
 use diesel::connection::{Connection, LoadConnection, TransactionManager};
 
 pub(crate) mod attempts;
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+mod bulk;
 pub(crate) mod check;
 pub(crate) mod dialect;
 pub(crate) mod events;

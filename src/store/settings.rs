@@ -3,8 +3,11 @@
 use std::time::{Duration, Instant};
 
 use diesel::connection::LoadConnection;
+use diesel::prelude::*;
 use diesel::r2d2::{CustomizeConnection, Error as R2d2Error};
-use diesel::result::{Error as DieselError, QueryResult};
+use diesel::result::Error as DieselError;
+use diesel::sql_query;
+use diesel::sql_types::Text;
 use diesel::sqlite::Sqlite;
 
 use super::dialect::Trouble;
@@ -16,7 +19,7 @@ use crate::retry::Backoff;
 /// - Whoever finds the database locked waits: 5 seconds by default, where SQLite would not at all.
 /// - The journal is a write-ahead log: readers and the one writer do not wait for each other. It
 ///   stays with the file, for everybody who opens it.
-/// - `synchronous` is [`SqliteSynchronous::Normal`].
+/// - `synchronous` is [`SqliteSynchronous::Normal`], and `FULL` where the file has another journal.
 /// - Foreign keys are enforced.
 /// - A connection keeps up to 16 MiB of the file in memory, where SQLite would keep 2.
 ///
@@ -52,6 +55,7 @@ pub struct SqliteSettings {
 pub enum SqliteSynchronous {
     /// `NORMAL`: with a write-ahead log, at checkpoints only. A process that is killed loses
     /// nothing; a power failure may take the last commits with it, and never leaves half of one.
+    /// With any other journal a power failure could destroy the file: `FULL` is told instead.
     Normal,
     /// `FULL`: at each commit, which takes as long as the disk takes.
     Full,
@@ -66,17 +70,18 @@ impl SqliteSettings {
         Self::default()
     }
 
-    /// How long whoever finds the database locked waits for it, in whole milliseconds, and 24 days at
-    /// most. Defaults to 5 seconds. Keep it above 0, and below the policy's
+    /// How long whoever finds the database locked waits for it: in whole milliseconds, rounded up, and
+    /// 24 days at most. Defaults to 5 seconds. Keep it above 0, and below the policy's
     /// [`deadline`](crate::PolicyBuilder::deadline).
     #[must_use]
     pub fn busy_timeout(mut self, wait: Duration) -> Self {
-        self.busy_timeout = wait;
+        self.busy_timeout = wait.min(LONGEST_WAIT);
         self
     }
 
-    /// Whether the journal is made a write-ahead log. `false` leaves it as it is: for network file
-    /// systems, on which a write-ahead log does not work. Defaults to `true`.
+    /// Whether the journal is made a write-ahead log, where the file can have one. `false` leaves it
+    /// as it is: for network file systems, on which such a log does not work, and for files that can
+    /// only be read. Defaults to `true`.
     #[must_use]
     pub fn write_ahead_log(mut self, is_used: bool) -> Self {
         self.write_ahead_log = is_used;
@@ -122,14 +127,16 @@ impl SqliteSettings {
     /// ```
     pub fn apply<C: LoadConnection<Backend = Sqlite>>(&self, conn: &mut C) -> QueryResult<()> {
         // First of all: the others wait for locks too.
-        let milliseconds = i32::try_from(self.busy_timeout.as_millis()).unwrap_or(i32::MAX);
+        let milliseconds = self.busy_timeout.as_nanos().div_ceil(1_000_000);
         conn.batch_execute(&format!("PRAGMA busy_timeout = {milliseconds}"))?;
-        if self.write_ahead_log {
-            self.write_ahead(conn)?;
-        }
+        let journal = match self.write_ahead_log {
+            true => self.write_ahead(conn)?,
+            false => sql_query("PRAGMA journal_mode").get_result(conn)?,
+        };
+        let is_safe = matches!(journal.journal_mode.as_str(), "wal" | "memory");
         conn.batch_execute(match self.synchronous {
-            SqliteSynchronous::Normal => "PRAGMA synchronous = NORMAL",
-            SqliteSynchronous::Full => "PRAGMA synchronous = FULL",
+            SqliteSynchronous::Normal if is_safe => "PRAGMA synchronous = NORMAL",
+            SqliteSynchronous::Normal | SqliteSynchronous::Full => "PRAGMA synchronous = FULL",
             SqliteSynchronous::Extra => "PRAGMA synchronous = EXTRA",
         })?;
         conn.batch_execute(match self.foreign_keys {
@@ -143,17 +150,28 @@ impl SqliteSettings {
 
     /// Whoever changes the journal of a file that others are opening is told that it is locked, and
     /// not made to wait.
-    fn write_ahead<C: LoadConnection<Backend = Sqlite>>(&self, conn: &mut C) -> QueryResult<()> {
+    fn write_ahead<C: LoadConnection<Backend = Sqlite>>(
+        &self,
+        conn: &mut C,
+    ) -> QueryResult<Journal> {
         let mut backoff = Backoff::until(Instant::now() + self.busy_timeout);
         loop {
-            let Err(error) = conn.batch_execute("PRAGMA journal_mode = WAL") else {
-                return Ok(());
+            let error = match sql_query("PRAGMA journal_mode = WAL").get_result(conn) {
+                Ok(journal) => return Ok(journal),
+                Err(error) => error,
             };
             if Trouble::on(conn, &error) != Trouble::Contention || !backoff.pause() {
                 return Err(error);
             }
         }
     }
+}
+
+/// What SQLite answers: the journal that the file now has.
+#[derive(QueryableByName)]
+struct Journal {
+    #[diesel(sql_type = Text)]
+    journal_mode: String,
 }
 
 impl Default for SqliteSettings {
@@ -173,3 +191,6 @@ impl<C: LoadConnection<Backend = Sqlite>> CustomizeConnection<C, R2d2Error> for 
         self.apply(conn).map_err(|error: DieselError| R2d2Error::QueryError(error))
     }
 }
+
+/// What SQLite can be told: 31 bits of milliseconds.
+const LONGEST_WAIT: Duration = Duration::from_millis(0x7fff_ffff);

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 
 use super::dialect::{Dialect, stopped_deletion};
-use super::rows::{Claim, Credentials, InsertUser, KeyRange, UserChanges, UserRow};
+use super::rows::{Claim, Credentials, KeyRange, UserChanges, UserRow};
 use super::schema::account_users;
 use crate::identity::key::KEY_VERSION;
 use crate::timestamp::Timestamp;
@@ -27,8 +27,6 @@ pub(crate) trait UserQueries<C> {
         username_keys: &[&str],
         email_keys: &[&str],
     ) -> QueryResult<Vec<UserRow>>;
-    /// Inserts all or none.
-    fn insert_all_users(conn: &mut C, users: &[InsertUser<'_>]) -> QueryResult<usize>;
     fn user_by_id(conn: &mut C, realm: RealmId, id: UserId) -> QueryResult<Option<UserRow>>;
     fn user_by_username_key(
         conn: &mut C,
@@ -187,10 +185,6 @@ macro_rules! user_queries {
                         .load::<UserRow>(conn)?,
                 );
                 Ok(rows)
-            }
-
-            fn insert_all_users(conn: &mut C, users: &[InsertUser<'_>]) -> QueryResult<usize> {
-                diesel::insert_into(account_users::table).values(users).execute(conn)
             }
 
             fn user_by_id(

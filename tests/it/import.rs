@@ -25,11 +25,13 @@ on_each_engine!(
     two_realms_import_the_same_people,
     ids_can_be_given_and_are_never_used_twice,
     times_and_states_arrive,
-    five_hundred_rows_are_one_insertion,
+    five_hundred_rows_are_inserted_together,
     a_duplicate_in_a_batch_costs_one_insertion_more,
     whoever_is_there_is_found_by_either_name_at_once,
     a_row_that_the_host_swallows_is_not_said_to_be_created,
     no_secret_is_in_a_log_or_in_debug,
+    who_was_there_is_not_said_to_be_created_where_the_host_swallows,
+    all_of_many_batches_are_told_in_their_order,
     trouble_with_the_pool_ends_the_import,
 );
 
@@ -233,18 +235,20 @@ fn times_and_states_arrive<C: TestConnection>(db: TestDb<C>) {
     assert_eq!(cat.password_changed_at(), None);
 }
 
-fn five_hundred_rows_are_one_insertion<C: TestConnection>(db: TestDb<C>) {
+fn five_hundred_rows_are_inserted_together<C: TestConnection>(db: TestDb<C>) {
     let users = importing(&db);
     let batch: Vec<_> = people(0..500)
         .map(|person| users.policy().prepare_import(&person).unwrap().unwrap())
         .collect();
     let mut conn = db.connect();
     let log = QueryLog::of(&mut conn);
-    for (kind, statements) in [("created", 1), ("existing", 1 + 3)] {
+    // On SQLite in statements that are kept, in one transaction.
+    let insertions = if C::ENGINE == Engine::Sqlite { 500 / 50 } else { 1 };
+    for (kind, insertions, look_ups) in [("created", insertions, 0), ("existing", 1, 3)] {
         let outcomes = users.on(&mut conn).import_users(&batch).unwrap();
         assert!(outcomes.iter().all(|outcome| told(outcome) == kind));
-        assert_eq!(log.count_of("INSERT"), 1);
-        assert_eq!(log.take().len(), statements);
+        assert_eq!((log.count_of("INSERT"), log.count_of("SELECT")), (insertions, look_ups));
+        log.take_all();
     }
     // In a transaction of the host's nothing is tried that would be refused.
     conn.transaction::<_, Error, _>(|conn| {
@@ -256,6 +260,36 @@ fn five_hundred_rows_are_one_insertion<C: TestConnection>(db: TestDb<C>) {
     })
     .unwrap();
     assert!(users.on(&mut conn).import_users(&[]).unwrap().is_empty());
+}
+
+/// While one batch is imported the next is validated, by another thread.
+fn all_of_many_batches_are_told_in_their_order<C: TestConnection>(db: TestDb<C>) {
+    let users = importing(&db);
+    // One in each batch is invalid, and none is read long before it is needed.
+    let read = std::cell::Cell::new(0);
+    let rows = people(0..1700).enumerate().map(|(number, person)| {
+        read.set(number + 1);
+        if number % 500 == 77 { person.username("a b") } else { person }
+    });
+    let mut told_of = 0;
+    let summary = users
+        .import_users(rows, |number, outcome| {
+            assert_eq!(number, told_of);
+            told_of += 1;
+            let is_invalid = matches!(outcome, ImportOutcome::Invalid(_));
+            assert_eq!(is_invalid, number % 500 == 77, "{number} {outcome:?}");
+            assert!(read.get() <= usize::try_from(number).unwrap() + 1500);
+        })
+        .unwrap();
+    assert_eq!((told_of, read.get()), (1700, 1700));
+    assert_eq!((summary.created(), summary.invalid()), (1696, 4));
+    assert_eq!(db.count(), 1696);
+    // Trouble ends it, however many are still to come.
+    let read = std::cell::Cell::new(0);
+    let endless = people(0..usize::MAX).inspect(|_| read.set(read.get() + 1));
+    let trouble = TestDb::<C>::unreachable().import_users(endless, |_, _| ());
+    assert_matches!(trouble, Err(Error::Pool(_)));
+    assert!(read.get() <= 1001);
 }
 
 /// Whatever it has in common with a row before it.
@@ -330,6 +364,58 @@ fn a_row_that_the_host_swallows_is_not_said_to_be_created<C: TestConnection>(db:
     assert_eq!((summary.created(), summary.failed()), (1, 1));
     assert!(users.user_by_username("alice").unwrap().is_some());
     assert_eq!(db.count(), 1);
+}
+
+/// A trigger of the host's that swallows whoever is there, before the keys are looked at.
+fn who_was_there_is_not_said_to_be_created_where_the_host_swallows<C: TestConnection>(
+    db: TestDb<C>,
+) {
+    let there = "SELECT 1 FROM account_users u WHERE u.username_key = NEW.username_key";
+    db.connect()
+        .batch_execute(&match C::ENGINE {
+            Engine::Sqlite => format!(
+                "CREATE TRIGGER swallow BEFORE INSERT ON account_users \
+                 WHEN EXISTS ({there}) BEGIN SELECT RAISE(IGNORE); END"
+            ),
+            Engine::Postgres => format!(
+                "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN IF EXISTS ({there}) THEN RETURN NULL; END IF; RETURN NEW; END $$; \
+                 CREATE TRIGGER swallow BEFORE INSERT ON account_users \
+                 FOR EACH ROW EXECUTE FUNCTION swallow()"
+            ),
+            // It has nothing like it.
+            _ => "SELECT 1".to_owned(),
+        })
+        .unwrap();
+    let users = importing(&db);
+    let (ann, ben) = (UserId::new(), UserId::new());
+    let rows = || [row("ann", "ann@example.org").id(ann), row("ben", "ben@example.org").id(ben)];
+    assert_eq!(import(&users, rows()).0, ["created", "created"]);
+    assert_eq!(import(&users, rows()).0, ["existing", "existing"]);
+    let [_, ben] = rows();
+    let cid = row("cid", "cid@example.org");
+    assert_eq!(import(&users, [cid, ben]).0, ["created", "existing"]);
+}
+
+/// A trigger of the host's that stops the statement and keeps what it did before.
+#[cfg(feature = "sqlite")]
+#[test]
+fn who_was_created_before_a_trigger_failed_is_said_to_be_created() {
+    use diesel::connection::SimpleConnection;
+
+    let db = TestDb::<diesel::SqliteConnection>::new();
+    db.connect()
+        .batch_execute(
+            "CREATE TRIGGER fail BEFORE INSERT ON account_users \
+             WHEN NEW.username_key = 'ghost' BEGIN SELECT RAISE(FAIL, 'no ghosts'); END",
+        )
+        .unwrap();
+    let users = importing(&db);
+    let rows = ["ann", "ben", "ghost", "cid"].map(|name| row(name, &format!("{name}@example.org")));
+    let (heard, summary) = import(&users, rows);
+    assert_eq!((&*heard[0], &*heard[1], &*heard[3]), ("created", "created", "created"));
+    assert_eq!((summary.created(), summary.failed()), (3, 1));
+    assert_eq!(db.count(), 3);
 }
 
 fn no_secret_is_in_a_log_or_in_debug<C: TestConnection>(db: TestDb<C>) {

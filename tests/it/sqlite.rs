@@ -34,13 +34,36 @@ fn each_setting_is_told() {
     for (synchronous, number) in [
         (SqliteSynchronous::Full, 2),
         (SqliteSynchronous::Extra, 3),
-        (SqliteSynchronous::Normal, 1),
+        (SqliteSynchronous::Normal, 2),
     ] {
         settings.synchronous(synchronous).apply(&mut conn).unwrap();
         assert_eq!(pragmas(&mut conn), ("delete".to_owned(), 1500, number, 0, -4096));
     }
-    settings.busy_timeout(Duration::MAX).apply(&mut conn).unwrap();
-    assert_eq!(pragmas(&mut conn).1, i64::from(i32::MAX));
+    for (wait, milliseconds) in [(Duration::MAX, i64::from(i32::MAX)), (MICROSECOND, 1)] {
+        SqliteSettings::new().busy_timeout(wait).apply(&mut conn).unwrap();
+        assert_eq!(pragmas(&mut conn).1, milliseconds);
+    }
+}
+
+/// `NORMAL` is for write-ahead logs: with another journal it could cost the file.
+#[test]
+fn a_file_without_a_log_is_written_to_the_disk_at_each_commit() {
+    let file = File::new();
+    let mut conn = file.open();
+    SqliteSettings::new().write_ahead_log(false).apply(&mut conn).unwrap();
+    let (journal, _, synchronous, ..) = pragmas(&mut conn);
+    assert_eq!((&*journal, synchronous), ("delete", 2));
+    // And where the file can have none.
+    let url = format!("file:{}?vfs=unix-dotfile", file.0);
+    let mut conn = SqliteConnection::establish(&url).unwrap();
+    SqliteSettings::new().apply(&mut conn).unwrap();
+    let (journal, _, synchronous, ..) = pragmas(&mut conn);
+    assert_eq!((&*journal, synchronous), ("delete", 2));
+    // In memory there is nothing to lose.
+    let mut conn = SqliteConnection::establish(":memory:").unwrap();
+    SqliteSettings::new().apply(&mut conn).unwrap();
+    let (journal, _, synchronous, ..) = pragmas(&mut conn);
+    assert_eq!((&*journal, synchronous), ("memory", 1));
 }
 
 #[test]
@@ -95,7 +118,7 @@ fn of_64_threads_that_write_none_ever_meets_another() {
                     match number % 4 {
                         0 => assert!(users.authenticate(&name, PASSWORD).unwrap().is_accepted()),
                         1 => users.disable_user(bob).unwrap(),
-                        2 => drop(users.set_password(bob, PASSWORD).unwrap()),
+                        2 => users.set_password(bob, PASSWORD).unwrap(),
                         _ => drop(users.forget_old_attempts(10).unwrap()),
                     }
                 }
@@ -108,27 +131,20 @@ fn of_64_threads_that_write_none_ever_meets_another() {
 
 /// What the test above counts is there to be counted.
 #[test]
-fn those_who_write_by_managers_of_their_own_do_meet() {
+fn whoever_meets_another_process_is_counted_and_tries_again() {
     let db = TestDb::<SqliteConnection>::new();
     let locked = Arc::new(AtomicUsize::new(0));
-    let start = Barrier::new(16);
+    let users = without_waiting(&db, SqliteSynchronous::Full, &locked);
+    let mut holder = db.connect();
+    holder.batch_execute("BEGIN IMMEDIATE").unwrap();
     thread::scope(|scope| {
-        for number in 0..16 {
-            let users = without_waiting(&db, SqliteSynchronous::Full, &locked);
-            let start = &start;
-            scope.spawn(move || {
-                start.wait();
-                for turn in 0..20 {
-                    let name = format!("user-{number}-{turn}");
-                    let person = NewUser::new(&*name, format!("{name}@example.org"), PASSWORD);
-                    // Found locked, a creation is tried again.
-                    assert!(users.create_user(person).unwrap().is_created());
-                }
-            });
+        let creation = scope.spawn(|| users.create_user(alice()));
+        while locked.load(Ordering::Relaxed) == 0 {
+            thread::yield_now();
         }
+        holder.batch_execute("ROLLBACK").unwrap();
+        assert!(creation.join().unwrap().unwrap().is_created());
     });
-    assert_eq!(db.count(), 16 * 20);
-    assert!(locked.load(Ordering::Relaxed) > 0, "nobody ever met another");
 }
 
 #[test]
@@ -244,3 +260,5 @@ fn pragmas(conn: &mut SqliteConnection) -> (String, i64, i64, i64, i64) {
         number("pragma_cache_size", "cache_size"),
     )
 }
+
+const MICROSECOND: Duration = Duration::from_micros(1);

@@ -260,6 +260,9 @@ impl Explain for MysqlConnection {
             access: Option<String>,
             #[diesel(sql_type = Nullable<Text>)]
             key: Option<String>,
+            /// How many bytes of it are used.
+            #[diesel(sql_type = Nullable<Text>)]
+            key_len: Option<String>,
             #[diesel(sql_type = Nullable<Text>)]
             #[diesel(column_name = "Extra")]
             extra: Option<String>,
@@ -271,7 +274,7 @@ impl Explain for MysqlConnection {
             .into_iter()
             // What the parts of a union found, `<derived2>` or `<union2,3>`, is read whole.
             .filter(|step| step.table.as_ref().is_none_or(|name| !name.starts_with('<')))
-            .map(|step| format!("{} {} {}", text(step.access), text(step.key), text(step.extra)))
+            .map(|step| [step.access, step.key, step.key_len, step.extra].map(text).join(" "))
             .collect()
     }
 }

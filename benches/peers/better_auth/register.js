@@ -33,6 +33,7 @@ function openSqlite() {
   const file = new Database(options.database.replace("sqlite://", ""), { timeout: 5000, verbose: note });
   file.pragma("journal_mode = WAL");
   file.pragma("synchronous = NORMAL");
+  file.pragma("cache_size = -16384");
   return file;
 }
 

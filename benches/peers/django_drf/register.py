@@ -24,7 +24,7 @@ class Hasher(Argon2PasswordHasher):
 
 def database(url):
     if path := worker.sqlite_path(url):
-        pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+        pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384;"
         options = {"timeout": 5, "init_command": pragmas}
         return {"ENGINE": "django.db.backends.sqlite3", "NAME": path, "OPTIONS": options}
     from psycopg.conninfo import conninfo_to_dict

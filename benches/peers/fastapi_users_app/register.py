@@ -37,6 +37,7 @@ def set_up_connection(connection, _):
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.execute("PRAGMA cache_size = -16384")
         cursor.close()
         if arguments.count_statements:
             connection.run_async(lambda driver: driver.set_trace_callback(statements.append))

@@ -14,8 +14,6 @@ use diesel::sql_types::{BigInt, Nullable};
 use super::attempts::{AttemptKey, InsertAttempt};
 use super::check::{Finding, FoundColumn, FoundIndex, SchemaProblem};
 use super::rows::{Claim, InsertUser, UserRow};
-#[cfg(any(feature = "mysql", feature = "sqlite"))]
-use super::users::UserQueries;
 use crate::error::Result;
 use crate::user::{RealmId, UserId};
 
@@ -227,28 +225,6 @@ impl Trouble {
             }
             (trouble, _) => trouble,
         }
-    }
-}
-
-/// Inserts all rows or none. A trigger of the host's can swallow some: whoever is there then is by
-/// this statement, which anybody with the same id would have been in the way of.
-#[cfg(any(feature = "mysql", feature = "sqlite"))]
-fn all_or_whoever_is_there<C>(
-    conn: &mut C,
-    users: &[InsertUser<'_>],
-) -> QueryResult<HashSet<UserId>>
-where
-    C: Connection<Backend: UserQueries<C>>,
-{
-    let ids = users.iter().map(|user| user.id);
-    let inserted = C::Backend::insert_all_users(conn, users)?;
-    match users {
-        [first, ..] if inserted < users.len() => {
-            let ids: Vec<_> = ids.collect();
-            let there = C::Backend::holders_of_any(conn, first.realm, &ids, &[], &[])?;
-            Ok(there.into_iter().map(|row| row.user.id).collect())
-        }
-        _ => Ok(ids.collect()),
     }
 }
 

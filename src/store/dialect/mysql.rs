@@ -10,12 +10,14 @@ use diesel::result::Error as DieselError;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::{ColumnRow, Dialect, Engine, Trouble, all_or_whoever_is_there, host_triggers};
+use super::{ColumnRow, Dialect, Engine, Trouble, host_triggers};
+use crate::accounts::IMPORT_BATCH;
 use crate::audit::EventId;
 use crate::error::{Error, Result, SchemaFailure};
 use crate::observe::{self, Retry};
 use crate::retry::Backoff;
 use crate::store::attempts::{AttemptKey, InsertAttempt};
+use crate::store::bulk::insert_rows;
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
 use crate::store::mark_lost;
 use crate::store::migrate::{MigrationSteps, remaining_millis, run_pending};
@@ -49,7 +51,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
     }
 
     fn insert_users(conn: &mut C, users: &[InsertUser<'_>]) -> QueryResult<HashSet<UserId>> {
-        all_or_whoever_is_there(conn, users)
+        insert_rows(conn, users, IMPORT_BATCH)
     }
 
     fn insert_attempt(conn: &mut C, attempt: &InsertAttempt) -> QueryResult<usize> {

@@ -10,12 +10,13 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Binary, Text};
 use diesel::sqlite::{Sqlite, SqliteValue};
 
-use super::{Dialect, Engine, NameRow, Trouble, all_or_whoever_is_there, host_triggers};
+use super::{Dialect, Engine, NameRow, Trouble, host_triggers};
 use crate::audit::EventId;
 use crate::error::{Error, Result};
 use crate::observe::{self, Retry};
 use crate::retry::Backoff;
 use crate::store::attempts::{AttemptKey, InsertAttempt};
+use crate::store::bulk::insert_rows;
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
 use crate::store::migrate::{MigrationSteps, run_pending};
 use crate::store::rows::{Claim, InsertUser, UserRow};
@@ -46,8 +47,10 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
             .execute(conn)
     }
 
+    /// In a transaction, or a savepoint of the host's: a trigger of the host's that says `FAIL` would
+    /// keep the rows before the one that it refuses.
     fn insert_users(conn: &mut C, users: &[InsertUser<'_>]) -> QueryResult<HashSet<UserId>> {
-        all_or_whoever_is_there(conn, users)
+        conn.transaction(|conn| insert_rows(conn, users, USERS_IN_A_STATEMENT))
     }
 
     fn insert_attempt(conn: &mut C, attempt: &InsertAttempt) -> QueryResult<usize> {
@@ -333,3 +336,6 @@ struct NumberRow {
     #[diesel(sql_type = BigInt)]
     number: i64,
 }
+
+/// More in one statement make nothing faster, and the statement is kept.
+const USERS_IN_A_STATEMENT: usize = 50;

@@ -79,7 +79,8 @@ fn every_look_up_is_answered_from_an_index<C: TestConnection>(db: TestDb<C>) {
 
 /// Whether a step of a plan reads all accounts of the realm up to those that are wanted.
 fn begins_at_the_first(engine: Engine, step: &str) -> bool {
-    engine == Engine::Mysql && step.starts_with("ref ")
+    // Nothing of the index is used but the 16 bytes of the realm.
+    engine == Engine::Mysql && step.split(' ').nth(2) == Some("16")
 }
 
 /// Whether a step of a plan reads the whole table.
