@@ -116,8 +116,12 @@ impl PortableEngine {
         if self.memory.len() < blocks {
             // What is kept is given back first: the two need not fit into memory together.
             self.memory = Vec::new();
-            self.memory.try_reserve_exact(blocks).map_err(|_| HashingFailure::OutOfMemory)?;
-            ask_for_huge_pages(self.memory.spare_capacity_mut());
+            let mapped = blocks.max(ALWAYS_MAPPED);
+            if blocks < WORTH_A_MAPPING || self.memory.try_reserve_exact(mapped).is_err() {
+                self.memory.try_reserve_exact(blocks).map_err(|_| HashingFailure::OutOfMemory)?;
+            }
+            let spare = self.memory.spare_capacity_mut();
+            ask_for_huge_pages(spare.get_mut(..blocks).unwrap_or_default());
             self.memory.resize(blocks, Block::default());
         }
         Ok(())
@@ -158,6 +162,14 @@ impl Argon2Engine for PortableEngine {
         computed.map_err(refused)
     }
 }
+
+/// So many blocks (33 MiB) glibc maps by themselves, and gives them back as a whole. Of less, as soon
+/// as some was given back once, it takes aligned memory from heaps, whose holes are a little too small
+/// for the next, so that they grow and grow. What is never written to takes no memory.
+const ALWAYS_MAPPED: usize = 33 * 1024;
+
+/// Less goes into the heap and back, 1 MiB.
+const WORTH_A_MAPPING: usize = 1024;
 
 impl fmt::Debug for PortableEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
