@@ -27,9 +27,9 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// came to, in their order.
     ///
     /// [`UserManager::import_users`](crate::UserManager::import_users) does this for any number,
-    /// and tells of each batch as soon as it is committed. As creations go, the database's own
-    /// refusal decides: if others are creating the same accounts meanwhile, the rest is inserted one
-    /// by one.
+    /// and tells of each batch as soon as it is committed. What each comes to is what it would if they
+    /// were imported one after the other. As creations go, the database's own refusal decides: if
+    /// others are creating the same accounts meanwhile, the rest is inserted one by one.
     ///
     /// # Errors
     ///

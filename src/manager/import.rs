@@ -76,7 +76,7 @@ where
             heard(next, &outcome);
             next += 1;
         };
-        in_batches(&self.policy, users.into_iter(), |batch| {
+        in_batches(&self.policy, users.into_iter().fuse(), |batch| {
             let (valid, invalid) = part(batch?);
             let mut outcomes = self.import_batch(&valid)?.into_iter();
             for invalid in invalid {

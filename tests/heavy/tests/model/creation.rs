@@ -85,10 +85,8 @@ impl State {
         Answer::Created(person)
     }
 
-    /// Whoever was there before the import is in the way first, and then whoever comes earlier
-    /// in it.
+    /// As if they were imported one after the other.
     pub(crate) fn import(&mut self, scope: Scope, newcomers: &[Newcomer]) -> Answer {
-        let before = self.tables.accounts.clone();
         let mut outcomes = Vec::new();
         for newcomer in newcomers {
             let applicant = newcomer.applicant();
@@ -102,10 +100,7 @@ impl State {
                 }
             };
             let claim = names.claim(newcomer.id.map(Who::Given), scope);
-            let in_the_way = before
-                .in_the_way(&claim, false)
-                .or_else(|| self.tables.accounts.in_the_way(&claim, false));
-            outcomes.push(match in_the_way {
+            outcomes.push(match self.tables.accounts.in_the_way(&claim, false) {
                 Some(answer) => self.import_of(&claim.keys, answer),
                 None => {
                     let who = self.named(claim.who, None);
