@@ -78,7 +78,7 @@ fn a_migration_that_mariadb_stops_while_it_asks_for_its_lock_is_busy() {
     let database = Database::<MysqlConnection>::new();
     let users = database.users(1);
     let (mut done, mut stopped) = (0, 0);
-    for round in 0..2000 {
+    for round in 0..8000 {
         let delay = Duration::from_micros(round % 40 * 5);
         let (mut conn, failed) =
             where_one_kind_is_stopped(&database, "SELECT CAST(GET_LOCK", delay);
