@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use super::Accounts;
-
+use super::batch_size::BatchSize;
 use super::create::{Insertion, Lent, create};
 use super::transaction::{
     Failed, in_savepoint_if_needed, must_roll_back, read, together, transaction_depth,
@@ -23,8 +23,8 @@ use crate::store::users::UserQueries;
 use crate::user::UserId;
 
 impl<C: AccountConnection> Accounts<'_, C> {
-    /// Takes over some accounts, 500 at a time in one statement if nobody is in their way; what each
-    /// came to, in their order.
+    /// Takes over some accounts, 500 at a time in one statement if nobody is in their way, and more
+    /// on SQLite, in one transaction; what each came to, in their order.
     ///
     /// [`UserManager::import_users`](crate::UserManager::import_users) does this for any number,
     /// and tells of each batch as soon as it is committed. What each comes to is what it would if they
@@ -43,14 +43,18 @@ impl<C: AccountConnection> Accounts<'_, C> {
     pub fn import_users(&mut self, imports: &[PreparedImport]) -> Result<Vec<ImportOutcome>> {
         self.observed(operation!("import_users"), |accounts| {
             let mut outcomes = Vec::with_capacity(imports.len());
-            for batch in imports.chunks(IMPORT_BATCH) {
+            let mut size = BatchSize::of::<C>();
+            while let Some(left) = imports.get(outcomes.len()..).filter(|left| !left.is_empty()) {
+                let batch = left.get(..size.get()).unwrap_or(left);
+                let started = Instant::now();
                 outcomes.extend(accounts.import_batch(batch, &mut || ())?);
+                size.learn(batch.len(), started.elapsed());
             }
             Ok(outcomes)
         })
     }
 
-    /// Takes over as many as one statement inserts. `pause` is called before each that is inserted by
+    /// Takes over as many as are inserted at once. `pause` is called before each that is inserted by
     /// itself.
     pub(crate) fn import_batch(
         &mut self,
@@ -304,10 +308,6 @@ fn is_same(claim: &Claim<'_>, existing: &Existing) -> bool {
     };
     existing.is_same_creation() || wanted == matched && wanted == (username, email)
 }
-
-/// How many accounts are inserted in one statement. Each takes 16 bound values, of which SQLite
-/// allows 32,766 in a statement, and PostgreSQL 65,535.
-pub(crate) const IMPORT_BATCH: usize = 500;
 
 /// An import never refuses an account because it was imported before.
 const DUPLICATES: Duplicates = Duplicates::ReturnExisting;

@@ -12,6 +12,7 @@ use crate::store::dialect::Dialect;
 use crate::user::RealmId;
 
 mod attempts;
+mod batch_size;
 mod create;
 mod events;
 mod import;
@@ -29,8 +30,8 @@ mod transaction;
 pub use self::attempts::FailedAttempts;
 pub use self::list::{InvalidCursor, UserCursor};
 
+pub(crate) use self::batch_size::{BatchSize, IMPORT_BATCH};
 pub(crate) use self::create::{Connections, Insertion, create};
-pub(crate) use self::import::IMPORT_BATCH;
 pub(crate) use self::lookup::{Recognised, recognise};
 
 /// The account operations on one connection: the host's, in the host's transaction if one is open.

@@ -12,6 +12,9 @@ use super::invalid::Violation;
 pub(crate) fn unsafe_character(character: char) -> Option<Violation> {
     const IGNORABLE: CodePointSetDataBorrowed<'static> =
         CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    if character.is_ascii() {
+        return character.is_ascii_control().then_some(Violation::ControlCharacter);
+    }
     if !is_assigned(character) {
         return Some(Violation::UnassignedCharacter);
     }

@@ -170,6 +170,9 @@ pub(crate) fn folded(text: &str) -> String {
 }
 
 fn username_pass(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     let folded = CaseMapper::new().fold_string(&width_mapped(&nfc(text))).into_owned();
     nfc(&folded).into_owned()
 }

@@ -32,7 +32,9 @@ macro_rules! event_queries {
     ($backend:ty) => {
         impl<C: LoadConnection<Backend = $backend>> EventQueries<C> for $backend {
             fn insert_events(conn: &mut C, events: &[AuditEvent]) -> QueryResult<()> {
-                diesel::insert_into(account_events::table).values(events).execute(conn)?;
+                for events in events.chunks(EVENTS_IN_A_STATEMENT) {
+                    diesel::insert_into(account_events::table).values(events).execute(conn)?;
+                }
                 Ok(())
             }
 
@@ -81,3 +83,6 @@ macro_rules! event_queries {
     };
 }
 super::for_each_backend!(event_queries);
+
+/// SQLite allows 32,766 bound values in a statement.
+const EVENTS_IN_A_STATEMENT: usize = 500;

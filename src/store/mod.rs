@@ -7,7 +7,7 @@
 use diesel::connection::{Connection, LoadConnection, TransactionManager};
 
 pub(crate) mod attempts;
-#[cfg(any(feature = "mysql", feature = "sqlite"))]
+#[cfg(feature = "mysql")]
 mod bulk;
 pub(crate) mod check;
 pub(crate) mod dialect;

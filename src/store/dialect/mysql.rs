@@ -11,7 +11,6 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::{ColumnRow, Dialect, Engine, Trouble, host_triggers};
-use crate::accounts::IMPORT_BATCH;
 use crate::audit::EventId;
 use crate::error::{Error, Result, SchemaFailure};
 use crate::observe::{self, Retry};
@@ -51,7 +50,7 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
     }
 
     fn insert_users(conn: &mut C, users: &[InsertUser<'_>]) -> QueryResult<HashSet<UserId>> {
-        insert_rows(conn, users, IMPORT_BATCH)
+        insert_rows(conn, users)
     }
 
     fn insert_attempt(conn: &mut C, attempt: &InsertAttempt) -> QueryResult<usize> {

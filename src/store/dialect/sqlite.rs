@@ -16,7 +16,6 @@ use crate::error::{Error, Result};
 use crate::observe::{self, Retry};
 use crate::retry::Backoff;
 use crate::store::attempts::{AttemptKey, InsertAttempt};
-use crate::store::bulk::insert_rows;
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
 use crate::store::migrate::{MigrationSteps, run_pending};
 use crate::store::rows::{Claim, InsertUser, UserRow};
@@ -47,10 +46,18 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Sqlite {
             .execute(conn)
     }
 
-    /// In a transaction, or a savepoint of the host's: a trigger of the host's that says `FAIL` would
-    /// keep the rows before the one that it refuses.
+    /// In a transaction, or a savepoint of the host's, so that all are refused with one. Each by
+    /// itself: SQLite keeps a journal of a statement of many, for one of them might be refused.
     fn insert_users(conn: &mut C, users: &[InsertUser<'_>]) -> QueryResult<HashSet<UserId>> {
-        conn.transaction(|conn| insert_rows(conn, users, USERS_IN_A_STATEMENT))
+        conn.transaction(|conn| {
+            let mut inserted = HashSet::with_capacity(users.len());
+            for user in users {
+                if Self::insert_user(conn, user)? > 0 {
+                    inserted.insert(user.id);
+                }
+            }
+            Ok(inserted)
+        })
     }
 
     fn insert_attempt(conn: &mut C, attempt: &InsertAttempt) -> QueryResult<usize> {
@@ -336,6 +343,3 @@ struct NumberRow {
     #[diesel(sql_type = BigInt)]
     number: i64,
 }
-
-/// More in one statement make nothing faster, and the statement is kept.
-const USERS_IN_A_STATEMENT: usize = 50;

@@ -15,7 +15,7 @@ on_each_engine!(
     an_import_in_a_transaction_of_the_host_is_recorded_in_it,
 );
 
-/// 1,200 in three batches: some are there, some are invalid, and two of one batch are the same.
+/// 5,200 in many batches: some are there, some are invalid, and two of one batch are the same.
 fn of_many_exactly_those_are_recorded_that_are_created<C: Host>(stage: Stage<C>) {
     for number in [3, 600, 1_100] {
         stage.create(&format!("person{number}"));
@@ -144,4 +144,4 @@ fn imported(name: &str) -> ImportUser {
     ImportUser::new().username(name).email(email_of(name))
 }
 
-const ALL: u64 = 1_200;
+const ALL: u64 = 5_200;
