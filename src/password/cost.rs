@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::pace::Shape;
+
 /// What one password hash costs: the parameters of Argon2id (RFC 9106).
 ///
 /// Defaults to [`Argon2Cost::OWASP_19_MIB`]. Anything cheaper than OWASP's table is for tests. The
@@ -73,6 +75,11 @@ impl Argon2Cost {
     /// How much is computed, in KiB passed over: the time of a hash is proportional to it.
     pub(crate) const fn work(&self) -> u64 {
         self.memory_kib as u64 * self.passes as u64
+    }
+
+    /// What the pace of its work depends on.
+    pub(crate) const fn shape(&self) -> Shape {
+        Shape { kind: "argon2id", parameters: [self.memory_kib, self.passes, self.lanes] }
     }
 
     /// A cost of as much work, to be made up beside a cheaper hash, in no more memory than this one

@@ -1,7 +1,7 @@
 //! The hashing of one policy: new hashes, comparisons, and hashes of other systems.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -11,6 +11,7 @@ use super::engine::{Argon2Engine, Argon2Input, Argon2Variant};
 use super::foreign::{InvalidHash, Parsed, Scheme, parse};
 use super::gate::{Gate, Limits, Permit, Purpose};
 use super::hashing::Hashing;
+use super::pace::{Paces, Shape};
 use super::pepper::Pepper;
 use super::secret::{Password, PasswordHash};
 use super::stored::{Native, Stored};
@@ -22,14 +23,16 @@ pub(crate) struct Hasher {
     settings: Hashing,
     gate: Gate,
     floor: Floor,
+    paces: Paces,
 }
 
 /// The work that every verification comes to, or more where a hash of ours was dearer once: of
 /// Argon2, and of each kind of foreign hash that is accepted. It is made up in kind, for how kinds
-/// compare differs from machine to machine.
+/// compare differs from machine to machine; so does how shapes of one kind do, but less, and that is
+/// learnt.
 struct Floor {
-    /// In KiB passed over.
-    argon2: u64,
+    /// The dearest hashes, in KiB passed over.
+    argon2: Vec<(Shape, u64)>,
     /// The dearest hash of each other kind.
     others: Vec<Scheme>,
     /// The memory that it takes, in KiB.
@@ -38,21 +41,21 @@ struct Floor {
 
 impl Floor {
     fn of(settings: &Hashing) -> Self {
-        let own = [Some(settings.cost), settings.former].into_iter().flatten();
-        let own = own.map(|cost| cost.work()).max().unwrap_or(0);
-        let (argon2, others): (Vec<_>, Vec<_>) =
+        let (foreign, others): (Vec<_>, Vec<_>) =
             settings.foreign.dearest().into_iter().partition(|scheme| !scheme.is_layerable());
-        let argon2 = argon2.iter().map(|scheme| scheme.units(TAG_BYTES)).max();
+        let own = [Some(settings.cost), settings.former].into_iter().flatten();
+        let own = own.map(|cost| (cost.shape(), cost.work()));
+        let foreign = foreign.iter().map(|scheme| (scheme.shape(), scheme.units(TAG_BYTES)));
+        let argon2 = own.chain(foreign).collect();
         let usual = u64::from(settings.cost.memory_kib());
         let memory = others.iter().map(|scheme| scheme.memory_kib(usual)).max();
-        let argon2 = own.max(argon2.unwrap_or(0));
         Self { argon2, others, memory_kib: usual.max(memory.unwrap_or(0)) }
     }
 }
 
 /// The work of one comparison.
 struct Work<'a> {
-    /// In KiB passed over.
+    /// In KiB passed over as a new hash does.
     argon2: u64,
     foreign: Option<(&'a Scheme, u64)>,
 }
@@ -91,7 +94,7 @@ impl Hasher {
             kept_for: KEPT_FOR,
         };
         let gate = Gate::new(limits, Arc::clone(&settings.engine));
-        Self { settings, gate, floor }
+        Self { settings, gate, floor, paces: Paces::default() }
     }
 
     /// What somebody hears who is not let in behind so many.
@@ -146,16 +149,62 @@ impl Hasher {
 
     /// Does the work that is missing.
     fn make_up(&self, permit: &mut Permit<'_>, done: &Work<'_>) -> Result<(), HashingFailure> {
-        let missing = self.floor.argon2.saturating_sub(done.argon2);
-        if let Some(missing) = self.settings.cost.of_work(missing) {
-            dummy_hash(missing, permit.engine())?;
+        let dearest = self.floor.argon2.iter().map(|(shape, units)| self.as_new(*units, *shape));
+        let missing = dearest.max().unwrap_or(0).saturating_sub(done.argon2);
+        if let Some(missing) = self.dummy_of(missing) {
+            let shape = self.shape_of_dummy(missing);
+            self.timed(shape, missing.work(), || dummy_hash(missing, permit.engine()))?;
         }
         for dearest in &self.floor.others {
             let done = done.foreign.filter(|(scheme, _)| scheme.is_of_kind(dearest));
-            let missing = dearest.units(1).saturating_sub(done.map_or(0, |(_, units)| units));
-            dearest.spend(missing, permit.engine());
+            let done = done.map_or(0, |(scheme, units)| {
+                self.paces.convert(units, scheme.shape(), dearest.shape())
+            });
+            for hash in self.dummies_of(dearest, dearest.units(1).saturating_sub(done)) {
+                self.timed(hash.shape(), hash.units(1), || hash.spend(permit.engine()));
+            }
         }
         Ok(())
+    }
+
+    /// A hash in vain that takes as long as so much work of a new hash.
+    fn dummy_of(&self, work: u64) -> Option<Argon2Cost> {
+        let cost = self.settings.cost.of_work(work)?;
+        let as_new = self.as_new(cost.work(), self.shape_of_dummy(cost));
+        self.settings.cost.of_work(scaled(cost.work(), work, as_new))
+    }
+
+    /// Hashes in vain that take as long together as so much work of the dearest of their kind.
+    fn dummies_of(&self, dearest: &Scheme, units: u64) -> Vec<Scheme> {
+        let hashes = dearest.coming_to(units);
+        let convert =
+            |hash: &Scheme| self.paces.convert(hash.units(1), hash.shape(), dearest.shape());
+        match hashes.iter().map(convert).sum() {
+            converted if converted == units => hashes,
+            converted => dearest.coming_to(scaled(units, units, converted)),
+        }
+    }
+
+    /// What is made up has few shapes: how much is missing differs a little each time.
+    fn shape_of_dummy(&self, cost: Argon2Cost) -> Shape {
+        let own = self.settings.cost;
+        if cost == own {
+            return own.shape();
+        }
+        let quarters = cost.memory_kib().saturating_mul(4) / own.memory_kib().max(1);
+        Shape { kind: "made up", parameters: [quarters, cost.passes().min(3), 0] }
+    }
+
+    /// Work of Argon2 as work of a new hash.
+    fn as_new(&self, work: u64, shape: Shape) -> u64 {
+        self.paces.convert(work, shape, self.settings.cost.shape())
+    }
+
+    fn timed<T>(&self, shape: Shape, units: u64, compute: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let computed = compute();
+        self.paces.learn(shape, units, started.elapsed());
+        computed
     }
 
     /// What is written into the table for a hash of another system.
@@ -222,17 +271,19 @@ impl Hasher {
                 let Some(secret) = self.secret(native) else {
                     return Ok((Err(missing_pepper(native)), Work::NONE));
                 };
-                let tag = native_tag(native, normal.as_bytes(), secret, permit)?;
-                let work = Work { argon2: native.cost.work(), foreign: None };
+                let tag = self.native_tag(native, normal.as_bytes(), secret, permit)?;
+                let work = Work { argon2: self.work_of(native), foreign: None };
                 (bool::from(tag.ct_eq(&native.tag)), work)
             }
             Stored::Foreign { scheme, tag } => {
-                match scheme.compute(typed, tag.len(), permit.engine())? {
+                match self.foreign_tag(scheme, typed, tag.len(), permit)? {
                     Some(computed) => {
                         let units = scheme.units(tag.len());
                         let work = match scheme.is_layerable() {
                             true => Work { argon2: 0, foreign: Some((scheme, units)) },
-                            false => Work { argon2: units, foreign: None },
+                            false => {
+                                Work { argon2: self.as_new(units, scheme.shape()), foreign: None }
+                            }
                         };
                         (bool::from(computed.ct_eq(tag)), work)
                     }
@@ -243,11 +294,11 @@ impl Hasher {
                 let Some(secret) = self.secret(outer) else {
                     return Ok((Err(missing_pepper(outer)), Work::NONE));
                 };
-                match scheme.compute(typed, *length, permit.engine())? {
+                match self.foreign_tag(scheme, typed, *length, permit)? {
                     Some(inner) => {
-                        let tag = native_tag(outer, &inner, secret, permit)?;
+                        let tag = self.native_tag(outer, &inner, secret, permit)?;
                         let foreign = Some((scheme, scheme.units(*length)));
-                        let work = Work { argon2: outer.cost.work(), foreign };
+                        let work = Work { argon2: self.work_of(outer), foreign };
                         (bool::from(tag.ct_eq(&outer.tag)), work)
                     }
                     None => (false, Work::NONE),
@@ -294,8 +345,39 @@ impl Hasher {
             tag: vec![0; TAG_BYTES],
         };
         let secret = pepper.map_or(&[] as &[u8], Pepper::key);
-        native.tag = native_tag(&native, input, secret, permit)?.to_vec();
+        native.tag = self.native_tag(&native, input, secret, permit)?.to_vec();
         Ok(native)
+    }
+
+    fn native_tag(
+        &self,
+        native: &Native,
+        input: &[u8],
+        secret: &[u8],
+        permit: &mut Permit<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, HashingFailure> {
+        let mut tag = Zeroizing::new(vec![0; native.tag.len()]);
+        let input = argon2id(native.cost, input, &native.salt, secret);
+        self.timed(native.cost.shape(), native.cost.work(), || {
+            permit.engine().compute(&input, &mut tag)
+        })?;
+        Ok(tag)
+    }
+
+    fn foreign_tag(
+        &self,
+        scheme: &Scheme,
+        typed: &[u8],
+        length: usize,
+        permit: &mut Permit<'_>,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, HashingFailure> {
+        self.timed(scheme.shape(), scheme.units(length), || {
+            scheme.compute(typed, length, permit.engine())
+        })
+    }
+
+    fn work_of(&self, native: &Native) -> u64 {
+        self.as_new(native.cost.work(), native.cost.shape())
     }
 
     /// The key of a hash; empty if it has none, `None` if it is not known.
@@ -332,16 +414,10 @@ fn missing_pepper(native: &Native) -> Error {
     Error::Configuration(ConfigurationFailure::PepperMissing { key_id })
 }
 
-fn native_tag(
-    native: &Native,
-    input: &[u8],
-    secret: &[u8],
-    permit: &mut Permit<'_>,
-) -> Result<Zeroizing<Vec<u8>>, HashingFailure> {
-    let mut tag = Zeroizing::new(vec![0; native.tag.len()]);
-    let input = argon2id(native.cost, input, &native.salt, secret);
-    permit.engine().compute(&input, &mut tag)?;
-    Ok(tag)
+/// So many parts of a whole.
+fn scaled(units: u64, part: u64, whole: u64) -> u64 {
+    let scaled = u128::from(units) * u128::from(part) / u128::from(whole).max(1);
+    u64::try_from(scaled).unwrap_or(u64::MAX)
 }
 
 /// Takes as long as a hash, and comes to nothing.

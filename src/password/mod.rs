@@ -9,6 +9,7 @@ mod foreign;
 mod gate;
 mod hasher;
 mod hashing;
+mod pace;
 mod pages;
 mod pepper;
 mod rules;

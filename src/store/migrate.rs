@@ -74,13 +74,22 @@ where
     C: LoadConnection<Backend = B>,
     B: AccountBackend<C>,
 {
-    apply_pending(conn, until).map_err(|error| match error {
+    apply_pending(conn, until).map_err(|error| busy_or(conn, error))
+}
+
+/// Busy if a statement was stopped, or had to wait for too long.
+pub(super) fn busy_or<C, B>(conn: &mut C, error: Error) -> Error
+where
+    C: LoadConnection<Backend = B>,
+    B: AccountBackend<C>,
+{
+    match error {
         Error::Database(failure) => match Trouble::on(conn, failure.diesel_error()) {
             Trouble::Contention | Trouble::Stopped => Error::Busy,
             _ => Error::Database(failure),
         },
         error => error,
-    })
+    }
 }
 
 fn apply_pending<C, B>(conn: &mut C, until: Instant) -> Result<()>

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::error::HashingFailure;
 use crate::password::cost::Argon2Cost;
 use crate::password::engine::{Argon2Engine, Argon2Input, Argon2Variant};
+use crate::password::pace::Shape;
 
 /// A way to compute a tag from a password, with its parameters and salt.
 #[derive(Clone, Eq, PartialEq)]
@@ -150,16 +151,35 @@ impl Scheme {
         }
     }
 
-    /// Does so much work of this kind in vain, with no more memory than this hash takes.
-    pub(crate) fn spend(&self, units: u64, engine: &mut dyn Argon2Engine) {
-        for hash in self.coming_to(units) {
-            let _ = std::hint::black_box(hash.compute(&[], LEAST_TAG, engine));
+    /// What the pace of its work depends on.
+    pub(crate) fn shape(&self) -> Shape {
+        match self {
+            Self::Argon2 { variant, memory_kib, passes, lanes, .. } => {
+                let kind = match variant {
+                    Argon2Variant::D => "argon2d",
+                    Argon2Variant::I => "argon2i",
+                    Argon2Variant::Id => "argon2id",
+                };
+                Shape { kind, parameters: [*memory_kib, *passes, *lanes] }
+            }
+            Self::Scrypt { log_n, r, .. } => {
+                Shape { kind: "scrypt", parameters: [u32::from(*log_n), *r, 0] }
+            }
+            Self::Bcrypt { .. } => Shape { kind: "bcrypt", parameters: [0; 3] },
+            Self::Digest { function, .. } | Self::Pbkdf2 { function, .. } => {
+                Shape { kind: function.name(), parameters: [0; 3] }
+            }
         }
+    }
+
+    /// Computes it in vain.
+    pub(crate) fn spend(&self, engine: &mut dyn Argon2Engine) {
+        let _ = std::hint::black_box(self.compute(&[], LEAST_TAG, engine));
     }
 
     /// Hashes of this kind that come to so much work together, or to a little less where so little
     /// cannot be done. None takes more memory than this one.
-    fn coming_to(&self, units: u64) -> Vec<Self> {
+    pub(crate) fn coming_to(&self, units: u64) -> Vec<Self> {
         match self {
             // That is an engine's work.
             Self::Argon2 { .. } | Self::Digest { .. } => Vec::new(),
@@ -221,12 +241,8 @@ impl Scheme {
     /// Adds the scheme to a text: its name, its parameters and its salt, separated by commas.
     pub(crate) fn write_to(&self, text: &mut String) {
         let salt = match self {
-            Self::Argon2 { variant, version, memory_kib, passes, lanes, salt } => {
-                let name = match variant {
-                    Argon2Variant::D => "argon2d",
-                    Argon2Variant::I => "argon2i",
-                    Argon2Variant::Id => "argon2id",
-                };
+            Self::Argon2 { version, memory_kib, passes, lanes, salt, .. } => {
+                let name = self.shape().kind;
                 let _ = write!(text, "{name},{version},{memory_kib},{passes},{lanes}");
                 salt
             }

@@ -19,7 +19,7 @@ use crate::store::attempts::{AttemptKey, InsertAttempt};
 use crate::store::bulk::insert_rows;
 use crate::store::check::{Finding, FoundColumn, FoundIndex, Kind, SchemaProblem};
 use crate::store::mark_lost;
-use crate::store::migrate::{MigrationSteps, remaining_millis, run_pending};
+use crate::store::migrate::{MigrationSteps, busy_or, remaining_millis, run_pending};
 use crate::store::rows::{Claim, InsertUser, UserRow};
 use crate::store::schema::{account_attempts, account_limits, account_users};
 use crate::store::users::{by_id, by_key};
@@ -168,9 +168,10 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
             observe::retry(Retry::Contention);
         }
         // With `autocommit` off our own statements are in a transaction too.
-        let result = match run_pending(conn, until) {
-            Ok(()) => conn.batch_execute("COMMIT").map_err(Error::from),
-            Err(error) => conn.batch_execute("ROLLBACK").map_err(Error::from).and(Err(error)),
+        let done = run_pending(conn, until).and_then(|()| end(conn, "COMMIT"));
+        let result = match done {
+            Err(error) => end(conn, "ROLLBACK").and(Err(error)),
+            done => done,
         };
         // A statement that was stopped is sent once more.
         let restored = set_patience(conn, patience).or_else(|_| set_patience(conn, patience));
@@ -364,6 +365,11 @@ fn number<C: LoadConnection<Backend = Mysql>>(
     sql_query(format!("SELECT CAST({expression} AS SIGNED) AS number"))
         .get_result::<NumberRow>(conn)
         .map(|row| row.number)
+}
+
+/// Ends a transaction in plain SQL. Whatever came of a commit that is stopped: it can be repeated.
+fn end<C: LoadConnection<Backend = Mysql>>(conn: &mut C, statement: &str) -> Result<()> {
+    conn.batch_execute(statement).map_err(|error| busy_or(conn, Error::from(error)))
 }
 
 /// For how many seconds the session waits for a table that others use.

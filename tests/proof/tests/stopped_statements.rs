@@ -96,6 +96,28 @@ fn a_migration_that_mariadb_stops_while_it_asks_for_its_lock_is_busy() {
     users.migrate().unwrap();
 }
 
+/// Until some were stopped, which take some hundreds of tries each.
+#[test]
+fn a_migration_that_mariadb_stops_while_it_commits_is_busy() {
+    let database = Database::<MysqlConnection>::new();
+    let users = database.users(1);
+    let (mut done, mut stopped) = (0, 0);
+    for round in 0..20_000 {
+        let delay = Duration::from_micros(round % 40 * 2);
+        let (mut conn, failed) = where_one_kind_is_stopped(&database, "COMMIT", delay);
+        match users.on(&mut conn).migrate() {
+            Ok(()) => done += 1,
+            Err(Error::Busy) => stopped += u32::from(failed.load(Ordering::Relaxed)),
+            Err(error) => panic!("{error:?} after {stopped} others that were stopped"),
+        }
+        if stopped > 3 {
+            break;
+        }
+    }
+    assert!(stopped > 0 && done > 0, "{stopped} were stopped, {done} done: nothing can be seen");
+    users.migrate().unwrap();
+}
+
 /// A session whose statements of one kind, known by how they begin, `KILL QUERY` stops, a while
 /// after they are sent; and whether one failed.
 fn where_one_kind_is_stopped(
