@@ -5,9 +5,9 @@
 //!     cargo bench --bench pool [-- DATABASE_URL ...]
 //!
 //! One thread takes a connection and looks a user up, again and again with a millisecond between:
-//! first alone, then beside many threads that create users, then beside as many who hold their
-//! connections while they hash, as `create_user` does not. What creations do to the processor is
-//! done in both; the difference is the pool. A reader that waits does not ask meanwhile, so that
+//! first alone, then beside many threads that only hash, then beside as many that create users, then
+//! beside as many who hold their connections while they hash, as `create_user` does not. What
+//! creations do to the processor is done in all of them; the difference is the pool. A reader that waits does not ask meanwhile, so that
 //! each long wait counts once.
 
 #![expect(clippy::print_stdout, reason = "a program for the command line")]
@@ -114,6 +114,7 @@ impl<C: Connection> Bench<C> {
     fn create(&self, load: Load) -> Result<(), Box<dyn Error>> {
         let created = match load {
             Load::None => return Ok(()),
+            Load::Hashes => return Ok(self.users.prepare(somebody()).map(drop)?),
             Load::CreateUser => self.users.create_user(somebody())?,
             Load::HoldingConnections => {
                 let mut conn = self.pool.get()?;
@@ -149,6 +150,7 @@ impl<C: Connection> Bench<C> {
 #[derive(Clone, Copy, PartialEq)]
 enum Load {
     None,
+    Hashes,
     CreateUser,
     HoldingConnections,
 }
@@ -157,6 +159,7 @@ impl Load {
     fn name(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Hashes => "hashes, no connection",
             Self::CreateUser => "create_user",
             Self::HoldingConnections => "holding connections",
         }
@@ -175,7 +178,7 @@ fn quantiles(mut times: Vec<f64>) -> [f64; 3] {
     [50, 99, 100].map(|part| times.get(last * part / 100).copied().unwrap_or(f64::NAN))
 }
 
-const LOADS: [Load; 3] = [Load::None, Load::CreateUser, Load::HoldingConnections];
+const LOADS: [Load; 4] = [Load::None, Load::Hashes, Load::CreateUser, Load::HoldingConnections];
 
 /// What is measured under a load.
 type Figures = [f64; TITLES.len()];

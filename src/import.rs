@@ -198,8 +198,8 @@ pub enum ImportOutcome {
     Taken(Taken),
     /// It breaks the rules of the policy.
     Invalid(InvalidImport),
-    /// The database refused it: [`Error::NotCreated`] with the cause, [`Error::IdReused`], and the
-    /// like.
+    /// The database refused it: [`Error::NotCreated`] with the cause, [`Error::IdReused`],
+    /// [`Error::HiddenConflict`] where row-level security hides who is in the way, and the like.
     Failed(Error),
 }
 
