@@ -14,6 +14,7 @@ mod admin;
 mod busy;
 mod client;
 mod killed;
+mod leaving;
 mod limits;
 mod metrics;
 mod pages;
