@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use diesel::SqliteConnection;
+use diesel_accounts::Engine;
 use diesel_accounts_proof::database::{Database, ProofConnection};
 use diesel_accounts_proof::wait::wait_until;
 
@@ -39,7 +40,15 @@ fn what_was_begun_for_clients_that_are_gone_is_done_before_the_end<C: ProofConne
         .collect();
     wait_until("all are begun", || count(&database, "service_requests") == 30);
     drop(streams);
+    // Some are still being hashed, and none of those is done before nobody is let in any more.
+    let (lock, unlock) = lock_of_accounts(C::ENGINE);
+    let mut holder = database.connect();
+    holder.batch_execute(lock).unwrap();
     service.signal("TERM");
+    wait_until("nobody is let in", || TcpStream::connect(service.client().address()).is_err());
+    let done = number_of_accounts(&mut holder);
+    holder.batch_execute(unlock).unwrap();
+    assert!(done < 30, "nothing was left to be done");
     assert_eq!(service.ended().code(), Some(0), "{}", service.output());
     assert_eq!(count(&database, "account_users"), 30);
     assert_eq!(count(&database, "service_requests WHERE running_until > 0"), 0);
@@ -78,6 +87,20 @@ fn who_reads_nothing_is_let_go() {
     wait_until("it lets go", || !is_connected(&service, ours));
     assert_eq!(service.client().get("/healthz").status, 200);
     service.stop();
+}
+
+/// What keeps everybody from creating an account, and what ends it.
+fn lock_of_accounts(engine: Engine) -> (&'static str, &'static str) {
+    match engine {
+        Engine::Sqlite => ("BEGIN IMMEDIATE", "ROLLBACK"),
+        Engine::Postgres => ("BEGIN; LOCK TABLE account_users", "ROLLBACK"),
+        _ => ("LOCK TABLES account_users WRITE", "UNLOCK TABLES"),
+    }
+}
+
+/// As whoever holds the lock sees them.
+fn number_of_accounts<C: ProofConnection>(holder: &mut C) -> i64 {
+    holder.numbers("SELECT COUNT(*) AS number FROM account_users").unwrap()[0]
 }
 
 fn connect(client: &Client) -> TcpStream {
