@@ -7,8 +7,8 @@
 //! One thread takes a connection and looks a user up, again and again with a millisecond between:
 //! first alone, then beside many threads that only hash, then beside as many that create users, then
 //! beside as many who hold their connections while they hash, as `create_user` does not. What
-//! creations do to the processor is done in all of them; the difference is the pool. A reader that waits does not ask meanwhile, so that
-//! each long wait counts once.
+//! creations do to the processor is done in all of them; the difference is the pool. A reader that
+//! waits does not ask meanwhile, so that each long wait counts once.
 
 #![expect(clippy::print_stdout, reason = "a program for the command line")]
 

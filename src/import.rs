@@ -56,6 +56,10 @@ impl ImportUser {
         Self::default()
     }
 
+    pub(crate) fn is_to_be_wrapped(&self) -> bool {
+        matches!(self.password, ImportPassword::Layered(_))
+    }
+
     /// The id that the account is to have: see [`NewUser::with_id`](crate::NewUser::with_id).
     /// Defaults to a new one.
     #[must_use]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::store::AccountConnection;
 use crate::store::dialect::Dialect;
 
-/// How many accounts one statement inserts. Each takes 16 bound values, of which PostgreSQL and
-/// MariaDB allow 65,535.
+/// How many accounts are inserted by one statement, where one inserts many. Each takes 16 bound
+/// values, of which MariaDB allows 65,535.
 pub(crate) const IMPORT_BATCH: usize = 500;
 
 /// How many accounts the next batch of an import is of.
@@ -20,8 +20,11 @@ pub(crate) struct BatchSize {
 }
 
 impl BatchSize {
-    pub(crate) fn of<C: AccountConnection>() -> Self {
-        let most = if C::Backend::HAS_ONE_WRITER { MOST_IN_A_TRANSACTION } else { IMPORT_BATCH };
+    pub(crate) fn of<C: AccountConnection>(in_transaction: bool) -> Self {
+        let most = match C::Backend::HAS_ONE_WRITER && !in_transaction {
+            true => MOST_IN_A_TRANSACTION,
+            false => IMPORT_BATCH,
+        };
         Self { size: IMPORT_BATCH, most }
     }
 
@@ -49,8 +52,7 @@ const GOAL: Duration = Duration::from_millis(100);
 /// Of a batch, some accounts may have been refused before.
 const FEWEST_TO_TELL: usize = IMPORT_BATCH / 2;
 
-/// Whoever is in the way is looked for by all ids, or all keys, of a batch in one statement, of
-/// which SQLite allows 32,766; and more make nothing faster.
+/// More make nothing faster, and are lost together where one is refused.
 const MOST_IN_A_TRANSACTION: usize = 8_000;
 
 #[cfg(all(test, feature = "sqlite"))]
@@ -63,7 +65,7 @@ mod tests {
 
     #[test]
     fn batches_grow_where_they_are_fast_and_shrink_where_they_are_slow() {
-        let mut size = BatchSize::of::<SqliteConnection>();
+        let mut size = BatchSize::of::<SqliteConnection>(false);
         assert_eq!(size.get(), IMPORT_BATCH);
         size.learn(500, Duration::from_millis(50));
         assert_eq!(size.get(), 1_000);
@@ -82,15 +84,22 @@ mod tests {
 
     #[test]
     fn what_is_left_over_tells_nothing() {
-        let mut size = BatchSize::of::<SqliteConnection>();
+        let mut size = BatchSize::of::<SqliteConnection>(false);
         size.learn(249, Duration::ZERO);
+        assert_eq!(size.get(), IMPORT_BATCH);
+    }
+
+    #[test]
+    fn in_a_transaction_of_the_hosts_there_is_nothing_to_be_gained() {
+        let mut size = BatchSize::of::<SqliteConnection>(true);
+        size.learn(500, Duration::from_millis(1));
         assert_eq!(size.get(), IMPORT_BATCH);
     }
 
     #[cfg(feature = "postgres")]
     #[test]
     fn where_others_can_write_batches_stay_as_they_are() {
-        let mut size = BatchSize::of::<diesel::PgConnection>();
+        let mut size = BatchSize::of::<diesel::PgConnection>(false);
         size.learn(500, Duration::from_millis(1));
         assert_eq!(size.get(), IMPORT_BATCH);
     }

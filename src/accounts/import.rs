@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use super::Accounts;
-use super::batch_size::BatchSize;
+use super::batch_size::{BatchSize, IMPORT_BATCH};
 use super::create::{Insertion, Lent, create};
 use super::transaction::{
     Failed, in_savepoint_if_needed, must_roll_back, read, together, transaction_depth,
@@ -38,12 +38,13 @@ impl<C: AccountConnection> Accounts<'_, C> {
     /// time.) In a transaction [`Error::HostMustRollBack`].
     ///
     /// A row for which the database was busy until the policy's deadline is
-    /// [`ImportOutcome::Failed`] with [`Error::Busy`]. All rows of a statement that come after such
+    /// [`ImportOutcome::Failed`] with [`Error::Busy`]. All rows of the same 500 that come after such
     /// a one have a deadline together, and are `Busy` without being tried when it has passed.
     pub fn import_users(&mut self, imports: &[PreparedImport]) -> Result<Vec<ImportOutcome>> {
         self.observed(operation!("import_users"), |accounts| {
             let mut outcomes = Vec::with_capacity(imports.len());
-            let mut size = BatchSize::of::<C>();
+            let in_transaction = transaction_depth(accounts.conn) != Ok(0);
+            let mut size = BatchSize::of::<C>(in_transaction);
             while let Some(left) = imports.get(outcomes.len()..).filter(|left| !left.is_empty()) {
                 let batch = left.get(..size.get()).unwrap_or(left);
                 let started = Instant::now();
@@ -69,12 +70,23 @@ impl<C: AccountConnection> Accounts<'_, C> {
             .collect();
         // Whoever is in the way is looked for when somebody is. But what is refused in a
         // transaction of the host's may leave locks behind.
-        let was_free =
-            transaction_depth(self.conn) != Ok(0) || self.insert_those_left(&mut rows)?;
+        let first = match transaction_depth(self.conn) {
+            Ok(0) => self.insert_those_left(&mut rows)?,
+            _ => Inserted::Nothing,
+        };
+        let is_done = matches!(first, Inserted::These(_));
+        if !is_done && batch.len() > IMPORT_BATCH {
+            // Because of one, who would keep all others from being inserted together.
+            let mut outcomes = Vec::with_capacity(batch.len());
+            for piece in batch.chunks(IMPORT_BATCH) {
+                outcomes.extend(self.import_batch(piece, pause)?);
+            }
+            return Ok(outcomes);
+        }
         if rows.iter().any(Row::is_left) {
             self.find_those_left(&mut rows)?;
             // Who was busy is waited for once, by each row that is left.
-            if was_free {
+            if !matches!(first, Inserted::NoTime) {
                 self.insert_those_left(&mut rows)?;
             }
         }
@@ -101,25 +113,24 @@ impl<C: AccountConnection> Accounts<'_, C> {
         Ok(())
     }
 
-    /// Inserts those that are left. `false` if the database had no time for any.
-    fn insert_those_left(&mut self, rows: &mut [Row<'_>]) -> Result<bool> {
+    /// Inserts those that are left.
+    fn insert_those_left(&mut self, rows: &mut [Row<'_>]) -> Result<Inserted> {
         let left = rows.iter().filter(|row| row.is_left());
         let left: Vec<_> = left.map(|row| row.wanted.clone()).collect();
-        let Some(inserted) = self.insert_all(&left)? else {
-            return Ok(false);
-        };
-        let left = rows.iter_mut().filter(|row| row.is_left());
-        for row in left.filter(|row| inserted.contains(&row.wanted.id)) {
-            row.outcome = Some(ImportOutcome::Created(row.wanted.id));
+        let inserted = self.insert_all(&left)?;
+        if let Inserted::These(ids) = &inserted {
+            let left = rows.iter_mut().filter(|row| row.is_left());
+            for row in left.filter(|row| ids.contains(&row.wanted.id)) {
+                row.outcome = Some(ImportOutcome::Created(row.wanted.id));
+            }
         }
-        Ok(true)
+        Ok(inserted)
     }
 
-    /// Which of them were inserted; each of the others is to be found, or inserted by itself. `None`
-    /// if the database had no time for any.
-    fn insert_all(&mut self, rows: &[InsertUser<'_>]) -> Result<Option<HashSet<UserId>>> {
+    /// Which of them were inserted; each of the others is to be found, or inserted by itself.
+    fn insert_all(&mut self, rows: &[InsertUser<'_>]) -> Result<Inserted> {
         if rows.is_empty() {
-            return Ok(Some(HashSet::new()));
+            return Ok(Inserted::These(HashSet::new()));
         }
         let in_transaction = transaction_depth(self.conn) != Ok(0);
         let events = self.events_of(rows);
@@ -146,7 +157,7 @@ impl<C: AccountConnection> Accounts<'_, C> {
             Ok(inserted) => {
                 let made = events.iter().filter(|event| is_about(event, &inserted));
                 made.for_each(|event| self.policy.audit().tell(Some(event)));
-                return Ok(Some(inserted));
+                return Ok(Inserted::These(inserted));
             }
             Err(failed) => failed,
         };
@@ -154,10 +165,10 @@ impl<C: AccountConnection> Accounts<'_, C> {
             return Err(must_roll_back(self.conn, trouble, error));
         }
         match trouble {
-            Trouble::Conflict | Trouble::Refused => Ok(Some(HashSet::new())),
+            Trouble::Conflict | Trouble::Refused => Ok(Inserted::Nothing),
             // Whoever is in the way may be in the way of one row only.
             Trouble::Contention | Trouble::Stopped | Trouble::Unnamed if !in_transaction => {
-                Ok(None)
+                Ok(Inserted::NoTime)
             }
             trouble if in_transaction => Err(must_roll_back(self.conn, trouble, error)),
             _ => Err(Error::from(error)),
@@ -205,13 +216,15 @@ impl<C: AccountConnection> Accounts<'_, C> {
     }
 
     fn holders_of(&mut self, claims: &[Claim<'_>]) -> Result<Holders> {
-        let ids: Vec<_> = claims.iter().map(|claim| claim.id).collect();
-        let usernames: Vec<_> = claims.iter().filter_map(|claim| claim.username_key).collect();
-        let emails: Vec<_> = claims.iter().filter_map(|claim| claim.email_key).collect();
-        let realm = self.realm;
-        let holders = read(self.conn, |conn| {
-            C::Backend::holders_of_any(conn, realm, &ids, &usernames, &emails)
-        })?;
+        let (realm, mut holders) = (self.realm, Vec::new());
+        for claims in claims.chunks(IMPORT_BATCH) {
+            let ids: Vec<_> = claims.iter().map(|claim| claim.id).collect();
+            let usernames: Vec<_> = claims.iter().filter_map(|claim| claim.username_key).collect();
+            let emails: Vec<_> = claims.iter().filter_map(|claim| claim.email_key).collect();
+            holders.extend(read(self.conn, |conn| {
+                C::Backend::holders_of_any(conn, realm, &ids, &usernames, &emails)
+            })?);
+        }
         Ok(Holders::new(holders))
     }
 }
@@ -219,6 +232,16 @@ impl<C: AccountConnection> Accounts<'_, C> {
 /// Whether an event is about one of these accounts.
 fn is_about(event: &AuditEvent, users: &HashSet<UserId>) -> bool {
     event.user_id.is_some_and(|id| users.contains(&id))
+}
+
+/// What came of an insertion of many.
+enum Inserted {
+    /// These were inserted; somebody was in the way of the others.
+    These(HashSet<UserId>),
+    /// One was refused, and all with it.
+    Nothing,
+    /// The database had no time for any.
+    NoTime,
 }
 
 /// An account of a batch.

@@ -26,7 +26,8 @@ where
     /// validated, by a thread of its own: one batch is read ahead.
     ///
     /// On SQLite a batch is a transaction, for whose end others who write wait, and of as many
-    /// accounts as take about 100 milliseconds: 500 at first, and up to 8,000.
+    /// accounts as take about 100 milliseconds by what those before took: 500 at first, and up to
+    /// 8,000.
     ///
     /// `heard` is told the number of each account, from 0, and what it came to, in the order of the
     /// accounts, as soon as its batch is done.
@@ -80,7 +81,7 @@ where
             heard(next, &outcome);
             next += 1;
         };
-        let size = RefCell::new(BatchSize::of::<C>());
+        let size = RefCell::new(BatchSize::of::<C>(false));
         in_batches(&self.policy, &size, users.into_iter().fuse(), |batch| {
             let (valid, invalid) = part(batch?);
             let mut outcomes = self.import_batch(&valid, &size)?.into_iter();
@@ -127,7 +128,7 @@ fn in_batches(
     let validate = |batch: &[ImportUser]| -> Validated {
         batch.iter().map(|user| policy.prepare_import(user)).collect()
     };
-    let mut next_batch = || users.by_ref().take(size.borrow().get()).collect::<Vec<_>>();
+    let mut next_batch = || batch_of(&mut users, size.borrow().get());
     let first = next_batch();
     let mut second = if first.len() < IMPORT_BATCH { Vec::new() } else { next_batch() };
     if second.is_empty() {
@@ -166,6 +167,20 @@ fn in_batches(
     })
 }
 
+/// The next users, so many at most, and no more than 500 if one of them has a hash to be wrapped:
+/// that takes as long as a new one.
+fn batch_of(users: &mut impl Iterator<Item = ImportUser>, most: usize) -> Vec<ImportUser> {
+    let (mut batch, mut most) = (Vec::with_capacity(IMPORT_BATCH), most);
+    while batch.len() < most {
+        let Some(user) = users.next() else { break };
+        if user.is_to_be_wrapped() {
+            most = most.min(IMPORT_BATCH.max(batch.len() + 1));
+        }
+        batch.push(user);
+    }
+    batch
+}
+
 /// The valid accounts; and for each of all why it is not one.
 fn part(
     batch: Vec<Result<PreparedImport, InvalidImport>>,
@@ -181,4 +196,38 @@ fn part(
         }
     }
     (valid, invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ImportUser, batch_of};
+
+    #[test]
+    fn a_batch_with_hashes_to_be_wrapped_has_no_more_than_five_hundred() {
+        let plain = || ImportUser::new().password_hash("a");
+        let layered = || ImportUser::new().layered_password_hash("a");
+        let mut users = (0..3_000).map(|number| if number < 2_000 { plain() } else { layered() });
+        let mut sizes = Vec::new();
+        loop {
+            let batch = batch_of(&mut users, 1_200);
+            if batch.is_empty() {
+                break;
+            }
+            sizes.push(batch.len());
+        }
+        // The second ends with the first that is to be wrapped.
+        assert_eq!(sizes, [1_200, 801, 500, 499]);
+    }
+
+    #[test]
+    fn a_batch_reads_no_further_than_it_is_to() {
+        let mut read = 0;
+        let mut users = std::iter::repeat_with(|| {
+            read += 1;
+            ImportUser::new()
+        });
+        assert_eq!(batch_of(&mut users, 7).len(), 7);
+        drop(users);
+        assert_eq!(read, 7);
+    }
 }

@@ -1,17 +1,17 @@
 //! The hashing of one policy: new hashes, comparisons, and hashes of other systems.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::cost::Argon2Cost;
 use super::engine::{Argon2Engine, Argon2Input, Argon2Variant};
+use super::floor::{Floor, Work};
 use super::foreign::{InvalidHash, Parsed, Scheme, parse};
 use super::gate::{Gate, Limits, Permit, Purpose};
 use super::hashing::Hashing;
-use super::pace::{Paces, Shape};
 use super::pepper::Pepper;
 use super::secret::{Password, PasswordHash};
 use super::stored::{Native, Stored};
@@ -23,45 +23,6 @@ pub(crate) struct Hasher {
     settings: Hashing,
     gate: Gate,
     floor: Floor,
-    paces: Paces,
-}
-
-/// The work that every verification comes to, or more where a hash of ours was dearer once: of
-/// Argon2, and of each kind of foreign hash that is accepted. It is made up in kind, for how kinds
-/// compare differs from machine to machine; so does how shapes of one kind do, but less, and that is
-/// learnt.
-struct Floor {
-    /// The dearest hashes, in KiB passed over.
-    argon2: Vec<(Shape, u64)>,
-    /// The dearest hash of each other kind.
-    others: Vec<Scheme>,
-    /// The memory that it takes, in KiB.
-    memory_kib: u64,
-}
-
-impl Floor {
-    fn of(settings: &Hashing) -> Self {
-        let (foreign, others): (Vec<_>, Vec<_>) =
-            settings.foreign.dearest().into_iter().partition(|scheme| !scheme.is_layerable());
-        let own = [Some(settings.cost), settings.former].into_iter().flatten();
-        let own = own.map(|cost| (cost.shape(), cost.work()));
-        let foreign = foreign.iter().map(|scheme| (scheme.shape(), scheme.units(TAG_BYTES)));
-        let argon2 = own.chain(foreign).collect();
-        let usual = u64::from(settings.cost.memory_kib());
-        let memory = others.iter().map(|scheme| scheme.memory_kib(usual)).max();
-        Self { argon2, others, memory_kib: usual.max(memory.unwrap_or(0)) }
-    }
-}
-
-/// The work of one comparison.
-struct Work<'a> {
-    /// In KiB passed over as a new hash does.
-    argon2: u64,
-    foreign: Option<(&'a Scheme, u64)>,
-}
-
-impl Work<'_> {
-    const NONE: Self = Self { argon2: 0, foreign: None };
 }
 
 /// What a comparison came to.
@@ -94,7 +55,7 @@ impl Hasher {
             kept_for: KEPT_FOR,
         };
         let gate = Gate::new(limits, Arc::clone(&settings.engine));
-        Self { settings, gate, floor, paces: Paces::default() }
+        Self { settings, gate, floor }
     }
 
     /// What somebody hears who is not let in behind so many.
@@ -143,68 +104,8 @@ impl Hasher {
             None => Ok((Ok(Verdict::Wrong), Work::NONE)),
         }
         .map_err(Error::Hashing)?;
-        self.make_up(&mut permit, &done).map_err(Error::Hashing)?;
+        self.floor.make_up(&done, &mut permit).map_err(Error::Hashing)?;
         verdict
-    }
-
-    /// Does the work that is missing.
-    fn make_up(&self, permit: &mut Permit<'_>, done: &Work<'_>) -> Result<(), HashingFailure> {
-        let dearest = self.floor.argon2.iter().map(|(shape, units)| self.as_new(*units, *shape));
-        let missing = dearest.max().unwrap_or(0).saturating_sub(done.argon2);
-        if let Some(missing) = self.dummy_of(missing) {
-            let shape = self.shape_of_dummy(missing);
-            self.timed(shape, missing.work(), || dummy_hash(missing, permit.engine()))?;
-        }
-        for dearest in &self.floor.others {
-            let done = done.foreign.filter(|(scheme, _)| scheme.is_of_kind(dearest));
-            let done = done.map_or(0, |(scheme, units)| {
-                self.paces.convert(units, scheme.shape(), dearest.shape())
-            });
-            for hash in self.dummies_of(dearest, dearest.units(1).saturating_sub(done)) {
-                self.timed(hash.shape(), hash.units(1), || hash.spend(permit.engine()));
-            }
-        }
-        Ok(())
-    }
-
-    /// A hash in vain that takes as long as so much work of a new hash.
-    fn dummy_of(&self, work: u64) -> Option<Argon2Cost> {
-        let cost = self.settings.cost.of_work(work)?;
-        let as_new = self.as_new(cost.work(), self.shape_of_dummy(cost));
-        self.settings.cost.of_work(scaled(cost.work(), work, as_new))
-    }
-
-    /// Hashes in vain that take as long together as so much work of the dearest of their kind.
-    fn dummies_of(&self, dearest: &Scheme, units: u64) -> Vec<Scheme> {
-        let hashes = dearest.coming_to(units);
-        let convert =
-            |hash: &Scheme| self.paces.convert(hash.units(1), hash.shape(), dearest.shape());
-        match hashes.iter().map(convert).sum() {
-            converted if converted == units => hashes,
-            converted => dearest.coming_to(scaled(units, units, converted)),
-        }
-    }
-
-    /// What is made up has few shapes: how much is missing differs a little each time.
-    fn shape_of_dummy(&self, cost: Argon2Cost) -> Shape {
-        let own = self.settings.cost;
-        if cost == own {
-            return own.shape();
-        }
-        let quarters = cost.memory_kib().saturating_mul(4) / own.memory_kib().max(1);
-        Shape { kind: "made up", parameters: [quarters, cost.passes().min(3), 0] }
-    }
-
-    /// Work of Argon2 as work of a new hash.
-    fn as_new(&self, work: u64, shape: Shape) -> u64 {
-        self.paces.convert(work, shape, self.settings.cost.shape())
-    }
-
-    fn timed<T>(&self, shape: Shape, units: u64, compute: impl FnOnce() -> T) -> T {
-        let started = Instant::now();
-        let computed = compute();
-        self.paces.learn(shape, units, started.elapsed());
-        computed
     }
 
     /// What is written into the table for a hash of another system.
@@ -272,7 +173,7 @@ impl Hasher {
                     return Ok((Err(missing_pepper(native)), Work::NONE));
                 };
                 let tag = self.native_tag(native, normal.as_bytes(), secret, permit)?;
-                let work = Work { argon2: self.work_of(native), foreign: None };
+                let work = self.floor.work_of(native.cost.shape(), native.cost.work());
                 (bool::from(tag.ct_eq(&native.tag)), work)
             }
             Stored::Foreign { scheme, tag } => {
@@ -281,9 +182,7 @@ impl Hasher {
                         let units = scheme.units(tag.len());
                         let work = match scheme.is_layerable() {
                             true => Work { argon2: 0, foreign: Some((scheme, units)) },
-                            false => {
-                                Work { argon2: self.as_new(units, scheme.shape()), foreign: None }
-                            }
+                            false => self.floor.work_of(scheme.shape(), units),
                         };
                         (bool::from(computed.ct_eq(tag)), work)
                     }
@@ -297,8 +196,9 @@ impl Hasher {
                 match self.foreign_tag(scheme, typed, *length, permit)? {
                     Some(inner) => {
                         let tag = self.native_tag(outer, &inner, secret, permit)?;
+                        let own = self.floor.work_of(outer.cost.shape(), outer.cost.work());
                         let foreign = Some((scheme, scheme.units(*length)));
-                        let work = Work { argon2: self.work_of(outer), foreign };
+                        let work = Work { foreign, ..own };
                         (bool::from(tag.ct_eq(&outer.tag)), work)
                     }
                     None => (false, Work::NONE),
@@ -358,9 +258,7 @@ impl Hasher {
     ) -> Result<Zeroizing<Vec<u8>>, HashingFailure> {
         let mut tag = Zeroizing::new(vec![0; native.tag.len()]);
         let input = argon2id(native.cost, input, &native.salt, secret);
-        self.timed(native.cost.shape(), native.cost.work(), || {
-            permit.engine().compute(&input, &mut tag)
-        })?;
+        self.floor.timed(native.cost, || permit.engine().compute(&input, &mut tag))?;
         Ok(tag)
     }
 
@@ -371,13 +269,9 @@ impl Hasher {
         length: usize,
         permit: &mut Permit<'_>,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, HashingFailure> {
-        self.timed(scheme.shape(), scheme.units(length), || {
+        self.floor.timed_foreign(scheme, scheme.units(length), || {
             scheme.compute(typed, length, permit.engine())
         })
-    }
-
-    fn work_of(&self, native: &Native) -> u64 {
-        self.as_new(native.cost.work(), native.cost.shape())
     }
 
     /// The key of a hash; empty if it has none, `None` if it is not known.
@@ -414,12 +308,6 @@ fn missing_pepper(native: &Native) -> Error {
     Error::Configuration(ConfigurationFailure::PepperMissing { key_id })
 }
 
-/// So many parts of a whole.
-fn scaled(units: u64, part: u64, whole: u64) -> u64 {
-    let scaled = u128::from(units) * u128::from(part) / u128::from(whole).max(1);
-    u64::try_from(scaled).unwrap_or(u64::MAX)
-}
-
 /// Takes as long as a hash, and comes to nothing.
 pub(super) fn dummy_hash(
     cost: Argon2Cost,
@@ -449,7 +337,7 @@ fn argon2id<'a>(
 
 /// RFC 9106, section 3.1: 16 bytes are recommended for passwords.
 const SALT_BYTES: usize = 16;
-const TAG_BYTES: usize = 32;
+pub(super) const TAG_BYTES: usize = 32;
 
 /// How long memory is kept for the next hash.
 const KEPT_FOR: Duration = Duration::from_secs(60);

@@ -5,6 +5,7 @@ mod blocklist;
 mod breach;
 mod cost;
 mod engine;
+mod floor;
 mod foreign;
 mod gate;
 mod hasher;

@@ -84,5 +84,5 @@ macro_rules! event_queries {
 }
 super::for_each_backend!(event_queries);
 
-/// SQLite allows 32,766 bound values in a statement.
+/// Each has nine values, of which SQLite allows 32,766 in a statement.
 const EVENTS_IN_A_STATEMENT: usize = 500;

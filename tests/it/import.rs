@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
 use diesel_accounts::{
     Argon2Cost, Engine, Error, ForeignHashes, Hashing, Identifiers, ImportOutcome, ImportSummary,
     ImportUser, InvalidImport, NewUser, PolicyBuilder, RealmId, Timestamp, UserId, UserManager,
@@ -310,6 +311,35 @@ fn whoever_is_among_many_is_found<C: TestConnection>(db: TestDb<C>) {
         assert_eq!(told(outcome), expected, "{number}");
     }
     assert_eq!(db.count(), 9_000);
+}
+
+/// Those around it are inserted together all the same, by five hundred.
+#[test]
+fn one_that_is_refused_among_many_costs_few_single_insertions() {
+    let db = TestDb::<diesel::SqliteConnection>::new();
+    let users = importing(&db);
+    let mut conn = db.connect();
+    conn.batch_execute(
+        "CREATE TRIGGER refuse BEFORE INSERT ON account_users \
+         WHEN NEW.username_key = 'user3000' BEGIN SELECT RAISE(ABORT, 'no'); END",
+    )
+    .unwrap();
+    let prepare = |person| users.policy().prepare_import(&person).unwrap().unwrap();
+    let batch: Vec<_> = people(0..5_000).map(prepare).collect();
+    let log = QueryLog::of(&mut conn);
+    let outcomes = users.on(&mut conn).import_users(&batch).unwrap();
+    for (number, outcome) in outcomes.iter().enumerate() {
+        assert_eq!(told(outcome).starts_with("failed"), number == 3_000, "{number}");
+    }
+    let (mut in_transaction, mut single) = (false, 0);
+    for entry in log.take_all() {
+        match &*entry {
+            "begin 1" => in_transaction = true,
+            "commit 1" | "rollback 1" => in_transaction = false,
+            entry => single += u32::from(entry.starts_with("INSERT") && !in_transaction),
+        }
+    }
+    assert!((1..=500).contains(&single), "{single}");
 }
 
 /// Whatever it has in common with a row before it.

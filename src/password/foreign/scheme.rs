@@ -155,12 +155,7 @@ impl Scheme {
     pub(crate) fn shape(&self) -> Shape {
         match self {
             Self::Argon2 { variant, memory_kib, passes, lanes, .. } => {
-                let kind = match variant {
-                    Argon2Variant::D => "argon2d",
-                    Argon2Variant::I => "argon2i",
-                    Argon2Variant::Id => "argon2id",
-                };
-                Shape { kind, parameters: [*memory_kib, *passes, *lanes] }
+                Shape { kind: name_of(*variant), parameters: [*memory_kib, *passes, *lanes] }
             }
             Self::Scrypt { log_n, r, .. } => {
                 Shape { kind: "scrypt", parameters: [u32::from(*log_n), *r, 0] }
@@ -241,8 +236,8 @@ impl Scheme {
     /// Adds the scheme to a text: its name, its parameters and its salt, separated by commas.
     pub(crate) fn write_to(&self, text: &mut String) {
         let salt = match self {
-            Self::Argon2 { version, memory_kib, passes, lanes, salt, .. } => {
-                let name = self.shape().kind;
+            Self::Argon2 { variant, version, memory_kib, passes, lanes, salt } => {
+                let name = name_of(*variant);
                 let _ = write!(text, "{name},{version},{memory_kib},{passes},{lanes}");
                 salt
             }
@@ -304,6 +299,14 @@ impl Scheme {
             }
             _ => None,
         }
+    }
+}
+
+fn name_of(variant: Argon2Variant) -> &'static str {
+    match variant {
+        Argon2Variant::D => "argon2d",
+        Argon2Variant::I => "argon2i",
+        Argon2Variant::Id => "argon2id",
     }
 }
 

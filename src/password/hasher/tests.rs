@@ -1,5 +1,6 @@
 //! What the hasher makes of new, stored and foreign hashes.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use argon2::{Argon2, PasswordVerifier};
 
 use super::{Hasher, Hashing, ImportFailure, Verdict};
 use crate::error::{ConfigurationFailure, Error, HashingFailure};
+use crate::password::pace::Paces;
 use crate::password::{
     Argon2Cost, Argon2Engine, Argon2Input, ForeignHashes, InvalidHash, Password, PasswordHash,
     Pepper,
@@ -175,9 +177,24 @@ fn every_verification_comes_to_the_work_of_a_new_hash() {
     assert_eq!(*work.lock().unwrap(), [48, 256, 208], "it is hashed anew, too");
 }
 
-/// Passes over a small memory in half the time, as one that fits in a cache.
+/// Passes over a small memory in half the time, as one that fits in a cache: by the clock of the
+/// thread, which it sets itself.
 #[derive(Debug)]
 struct Cached(Arc<Mutex<Vec<u64>>>);
+
+thread_local! {
+    static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+impl Cached {
+    /// A hasher with this engine and its clock, and what it computes.
+    fn hasher(settings: Hashing) -> (Hasher, Arc<Mutex<Vec<u64>>>) {
+        let work = Arc::new(Mutex::new(Vec::new()));
+        let mut hasher = Hasher::new(settings.engine(Self(Arc::clone(&work))));
+        hasher.floor.paces = Paces::by(|| NOW.get());
+        (hasher, work)
+    }
+}
 
 impl Argon2Engine for Cached {
     fn another(&self) -> Box<dyn Argon2Engine> {
@@ -187,33 +204,70 @@ impl Argon2Engine for Cached {
     fn compute(&mut self, input: &Argon2Input<'_>, _: &mut [u8]) -> Result<(), HashingFailure> {
         let work = u64::from(input.memory_kib) * u64::from(input.passes);
         let micros = if input.memory_kib < 64 { 100 } else { 200 };
-        std::thread::sleep(Duration::from_micros(work * micros));
+        NOW.set(NOW.get() + Duration::from_micros(work * micros));
         self.0.lock().unwrap().push(work);
         Ok(())
     }
 }
 
-/// The least of several times, which a busy machine cannot make shorter.
 #[test]
 fn work_that_is_done_faster_counts_for_less() {
     let cost = |memory, passes| Hashing::new().cost(Argon2Cost::new(memory, passes, 1).unwrap());
-    let work = Arc::new(Mutex::new(Vec::new()));
-    let hasher = Hasher::new(cost(128, 2).engine(Cached(Arc::clone(&work))));
-    let obsolete = Hasher::new(cost(32, 4)).hash(&password("correct horse")).unwrap();
-    let typed = password("wrong horse");
-    let verify = |stored| {
-        work.lock().unwrap().clear();
-        assert!(matches!(hasher.verify(Some(&typed), stored, true), Ok(Verdict::Wrong)));
-        work.lock().unwrap().clone()
-    };
-    assert_eq!(verify(Some(&obsolete)), [128, 128], "nothing is known yet");
-    for _ in 0..5 {
-        assert_eq!(verify(None), [256], "somebody unknown");
-        verify(Some(&obsolete));
+    for (obsolete, at_first, learnt) in [
+        (cost(32, 4), [128, 128], [128, 192]),
+        // So much less is missing at first that it is of another pace, too.
+        (cost(60, 4), [240, 16], [240, 136]),
+        // As fast as it will be.
+        (cost(64, 3), [192, 64], [192, 64]),
+    ] {
+        let (hasher, work) = Cached::hasher(cost(128, 2));
+        let obsolete = Hasher::new(obsolete).hash(&password("correct horse")).unwrap();
+        let typed = password("wrong horse");
+        let verify = |stored| {
+            work.lock().unwrap().clear();
+            let before = NOW.get();
+            assert!(matches!(hasher.verify(Some(&typed), stored, true), Ok(Verdict::Wrong)));
+            (work.lock().unwrap().clone(), NOW.get() - before)
+        };
+        assert_eq!(verify(Some(&obsolete)).0, at_first, "nothing is known yet");
+        let (unknown, as_long) = verify(None);
+        assert_eq!(unknown, [256]);
+        for _ in 0..5 {
+            verify(None);
+            verify(Some(&obsolete));
+        }
+        assert_eq!(verify(Some(&obsolete)), (learnt.to_vec(), as_long));
+        assert_eq!(verify(None), (vec![256], as_long));
     }
-    let [128, made_up] = verify(Some(&obsolete))[..] else { panic!("{work:?}") };
-    assert!((170..=215).contains(&made_up), "{made_up}");
-    assert_eq!(verify(None), [256]);
+}
+
+/// In a memory that is passed over faster, or slower, than that of a new hash.
+#[test]
+fn a_dearer_hash_of_another_system_takes_as_long_as_an_unknown_login() {
+    let cost = |memory, passes| Argon2Cost::new(memory, passes, 1).unwrap();
+    for (own, dearest) in [(cost(32, 2), cost(128, 4)), (cost(128, 1), cost(60, 9))] {
+        let settings = Hashing::new().cost(own).accept(ForeignHashes::none().argon2(dearest));
+        let (hasher, _) = Cached::hasher(settings);
+        let encoded = Hasher::new(Hashing::new().cost(dearest)).hash(&password("correct horse"));
+        let Ok(Some(foreign)) = hasher.import(encoded.unwrap().as_str(), false) else {
+            panic!("it is accepted");
+        };
+        let known = hasher.hash(&password("correct horse")).unwrap();
+        let typed = password("wrong horse");
+        let time = |stored| {
+            let before = NOW.get();
+            hasher.verify(Some(&typed), stored, true).unwrap();
+            NOW.get() - before
+        };
+        for _ in 0..20 {
+            let _ = [None, Some(&foreign), Some(&known)].map(time);
+        }
+        let [unknown, foreign, known] = [None, Some(&foreign), Some(&known)].map(time);
+        for (who, time) in [("foreign", foreign), ("known", known)] {
+            let ratio = time.as_secs_f64() / unknown.as_secs_f64();
+            assert!((0.97..1.03).contains(&ratio), "{who}: {time:?} for {unknown:?}");
+        }
+    }
 }
 
 #[test]

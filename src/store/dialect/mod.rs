@@ -77,8 +77,8 @@ pub(crate) trait Dialect<C>: Backend {
     /// Inserts one row. A row that is in its way is told by 0 rows or by a unique violation.
     fn insert_user(conn: &mut C, user: &InsertUser<'_>) -> QueryResult<usize>;
 
-    /// Inserts some rows in one statement; which of them were inserted. Rows that are in their way may
-    /// make all of it fail.
+    /// Inserts some rows, all or none where one is refused; which of them were inserted. Rows that are
+    /// in their way may count as a refusal.
     fn insert_users(conn: &mut C, users: &[InsertUser<'_>]) -> QueryResult<HashSet<UserId>>;
 
     /// Inserts the row of a first attempt. One that is there is told by 0 rows or by a unique

@@ -168,15 +168,15 @@ impl<C: LoadConnection<Backend = Self>> Dialect<C> for Mysql {
             observe::retry(Retry::Contention);
         }
         // With `autocommit` off our own statements are in a transaction too.
-        let done = run_pending(conn, until).and_then(|()| end(conn, "COMMIT"));
-        let result = match done {
-            Err(error) => end(conn, "ROLLBACK").and(Err(error)),
-            done => done,
-        };
-        // A statement that was stopped is sent once more.
-        let restored = set_patience(conn, patience).or_else(|_| set_patience(conn, patience));
-        let released = release_lock(conn).or_else(|_| release_lock(conn));
-        if restored.is_err() || released.is_err() {
+        let result = run_pending(conn, until).and_then(|()| {
+            // Whatever came of one that is stopped: what it commits can be repeated.
+            let committed = conn.batch_execute("COMMIT");
+            committed.map_err(|error| busy_or(conn, Error::from(error)))
+        });
+        let is_over = result.is_ok() || twice(conn, |conn| conn.batch_execute("ROLLBACK"));
+        let is_restored = twice(conn, |conn| set_patience(conn, patience));
+        let is_released = twice(conn, release_lock);
+        if !(is_over && is_restored && is_released) {
             // Nobody else may meet what is left of it: the lock ends with the session.
             mark_lost(conn);
         }
@@ -367,9 +367,9 @@ fn number<C: LoadConnection<Backend = Mysql>>(
         .map(|row| row.number)
 }
 
-/// Ends a transaction in plain SQL. Whatever came of a commit that is stopped: it can be repeated.
-fn end<C: LoadConnection<Backend = Mysql>>(conn: &mut C, statement: &str) -> Result<()> {
-    conn.batch_execute(statement).map_err(|error| busy_or(conn, Error::from(error)))
+/// Whether it was done, at once or when it was sent once more: it may have been stopped.
+fn twice<C>(conn: &mut C, act: impl Fn(&mut C) -> QueryResult<()>) -> bool {
+    act(conn).or_else(|_| act(conn)).is_ok()
 }
 
 /// For how many seconds the session waits for a table that others use.
