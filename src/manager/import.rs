@@ -227,7 +227,6 @@ mod tests {
             ImportUser::new()
         });
         assert_eq!(batch_of(&mut users, 7).len(), 7);
-        drop(users);
         assert_eq!(read, 7);
     }
 }

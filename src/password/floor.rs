@@ -82,24 +82,30 @@ impl Floor {
         self.paces.timed((scheme.shape(), units), base, compute)
     }
 
-    /// Does the work that is missing.
-    pub(crate) fn make_up(
+    /// Does what is missing of Argon2.
+    pub(crate) fn make_up_argon2(
         &self,
-        done: &Work<'_>,
+        done: u64,
         permit: &mut Permit<'_>,
     ) -> Result<(), HashingFailure> {
         let convert = |(shape, units): &(Shape, u64)| self.paces.convert(*shape, *units, self.base);
         let all = self.argon2.iter().map(convert).max().unwrap_or(0);
-        match done.argon2 {
-            0 => self.spend_argon2(self.own.of_work(all), self.base, permit.engine())?,
-            done => {
-                let missing = self.dummy_of(all.saturating_sub(done));
-                let shape = missing.map_or(self.base, |cost| self.shape_of_dummy(cost));
-                self.spend_argon2(missing, shape, permit.engine())?;
-            }
+        if done == 0 {
+            return self.spend_argon2(self.own.of_work(all), self.base, permit.engine());
         }
+        let missing = self.dummy_of(all.saturating_sub(done));
+        let shape = missing.map_or(self.base, |cost| self.shape_of_dummy(cost));
+        self.spend_argon2(missing, shape, permit.engine())
+    }
+
+    /// Does what is missing of each other kind.
+    pub(crate) fn make_up_others(
+        &self,
+        done: Option<(&Scheme, u64)>,
+        permit: &mut Permit<'_>,
+    ) -> Result<(), HashingFailure> {
         for dearest in &self.others {
-            let done = done.foreign.filter(|(scheme, _)| scheme.is_of_kind(dearest));
+            let done = done.filter(|(scheme, _)| scheme.is_of_kind(dearest));
             let done = done.map_or(0, |(scheme, units)| {
                 self.paces.convert(scheme.shape(), units, dearest.shape())
             });

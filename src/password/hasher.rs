@@ -98,14 +98,38 @@ impl Hasher {
         let memory = of_stored.max(engine).max(made_up.unwrap_or(0));
         let mut permit = self.gate.enter(Purpose::Verify, memory)?;
         permit.engine_takes(engine);
-        let (verdict, done) = match &stored {
-            Some((password, stored)) => self.compare(&mut permit, password, stored, replace),
-            None if is_stored && !is_usable => Ok((Ok(Verdict::Unusable), Work::NONE)),
-            None => Ok((Ok(Verdict::Wrong), Work::NONE)),
+        self.compare_in_full(&mut permit, stored.as_ref(), replace)
+            .map_err(Error::Hashing)?
+            .unwrap_or(match is_stored && !is_usable {
+                true => Ok(Verdict::Unusable),
+                false => Ok(Verdict::Wrong),
+            })
+    }
+
+    /// Compares if there is anything to compare with, and makes up what is missing: Argon2 always
+    /// comes last, for it is slower, or faster, behind other work.
+    fn compare_in_full(
+        &self,
+        permit: &mut Permit<'_>,
+        stored: Option<&(&Password, Stored)>,
+        replace: bool,
+    ) -> Result<Option<Result<Verdict>>, HashingFailure> {
+        let begins = stored.is_some_and(|(_, stored)| stored.begins_with_another_kind());
+        if !begins {
+            self.floor.make_up_others(None, permit)?;
         }
-        .map_err(Error::Hashing)?;
-        self.floor.make_up(&done, &mut permit).map_err(Error::Hashing)?;
-        verdict
+        let (verdict, done) = match stored {
+            Some((password, stored)) => {
+                let (verdict, done) = self.compare(permit, password, stored, replace)?;
+                (Some(verdict), done)
+            }
+            None => (None, Work::NONE),
+        };
+        if begins {
+            self.floor.make_up_others(done.foreign, permit)?;
+        }
+        self.floor.make_up_argon2(done.argon2, permit)?;
+        Ok(verdict)
     }
 
     /// What is written into the table for a hash of another system.

@@ -85,6 +85,14 @@ impl Stored {
         PasswordHash::new(text)
     }
 
+    /// Whether something else than Argon2 is computed first.
+    pub(crate) fn begins_with_another_kind(&self) -> bool {
+        match self {
+            Self::Native(_) => false,
+            Self::Foreign { scheme, .. } | Self::Layered { scheme, .. } => scheme.is_layerable(),
+        }
+    }
+
     /// The memory that an engine takes for it, in KiB.
     pub(crate) fn engine_kib(&self) -> u64 {
         match self {
