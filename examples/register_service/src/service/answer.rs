@@ -38,6 +38,8 @@ pub(crate) enum Trouble {
     TooOften(Duration),
     /// Not now, or nobody knows: the same request again settles it.
     Unavailable(Duration),
+    /// Nobody knows what came of it: whoever is at a page and tries again settles it.
+    Unknown,
     /// The service is set up wrongly.
     Misconfigured,
 }
@@ -55,7 +57,7 @@ impl Trouble {
             Self::Taken | Self::Running => StatusCode::CONFLICT,
             Self::Malformed | Self::OtherRequest => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::Unknown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Misconfigured => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -76,6 +78,7 @@ impl Trouble {
             Self::Unavailable(_) => {
                 "The service is busy. Please send the same request again.".to_owned()
             }
+            Self::Unknown => UNKNOWN.to_owned(),
             Self::Misconfigured => "The service is not set up as it should be.".to_owned(),
         }
     }
@@ -85,6 +88,7 @@ impl Trouble {
         match self {
             Self::Running => Some(Duration::from_secs(1)),
             Self::TooOften(wait) | Self::Unavailable(wait) => Some(*wait),
+            Self::Unknown => Some(A_MOMENT),
             _ => None,
         }
     }
@@ -143,5 +147,8 @@ fn sentence(text: &str) -> String {
     let first = characters.next().map(|first| first.to_uppercase().to_string());
     format!("{}{}.", first.unwrap_or_default(), characters.as_str())
 }
+
+const UNKNOWN: &str = "It took too long, and it is not known yet whether that was done. Please go \
+    back and try again: trying again does no harm.";
 
 pub(crate) const A_MOMENT: Duration = Duration::from_secs(2);

@@ -1,6 +1,7 @@
 //! Who asks, and from where.
 
 use std::net::{IpAddr, SocketAddr};
+use std::str;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request};
@@ -65,17 +66,22 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAdd
     let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
     let mut address = peer.to_canonical();
     let forwarded = headers.get_all(HeaderName::from_static("x-forwarded-for"));
-    let lines: Vec<_> = forwarded.iter().filter_map(|line| line.to_str().ok()).collect();
-    for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+    // A proxy may append to whatever bytes the client sent: a line is read hop by hop.
+    let lines: Vec<_> = forwarded.iter().map(HeaderValue::as_bytes).collect();
+    for hop in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')) {
         if !is_trusted(&address) {
             break;
         }
-        match hop.trim().parse::<IpAddr>() {
-            Ok(before) => address = before.to_canonical(),
-            Err(_) => break,
+        match read_address(hop) {
+            Some(before) => address = before.to_canonical(),
+            None => break,
         }
     }
     address
+}
+
+fn read_address(hop: &[u8]) -> Option<IpAddr> {
+    str::from_utf8(hop).ok()?.trim().parse().ok()
 }
 
 fn client_key(address: IpAddr) -> String {
@@ -96,9 +102,14 @@ mod tests {
     use super::{Client, is_plain};
 
     fn key_of(peer: &str, forwarded: &[&str]) -> String {
+        let lines: Vec<_> = forwarded.iter().map(|line| line.as_bytes()).collect();
+        key_of_bytes(peer, &lines)
+    }
+
+    fn key_of_bytes(peer: &str, forwarded: &[&[u8]]) -> String {
         let mut headers = HeaderMap::new();
         for line in forwarded {
-            headers.append("x-forwarded-for", HeaderValue::from_str(line).unwrap());
+            headers.append("x-forwarded-for", HeaderValue::from_bytes(line).unwrap());
         }
         let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
         Client::of(format!("{peer}:1").parse().unwrap(), &headers, &trusted).key
@@ -116,6 +127,14 @@ mod tests {
         assert_eq!(key_of("10.0.0.1", &[]), "10.0.0.1");
         assert_eq!(key_of("[fd00::1]", &["198.51.100.1"]), "198.51.100.1");
         assert_eq!(key_of("[::ffff:10.0.0.1]", &["198.51.100.1"]), "198.51.100.1");
+    }
+
+    #[test]
+    fn what_is_no_text_hides_nothing_that_our_proxies_wrote_behind_it() {
+        assert_eq!(key_of_bytes("10.0.0.1", &[b"\xff, 198.51.100.1"]), "198.51.100.1");
+        assert_eq!(key_of_bytes("10.0.0.1", &[b"1.1.1.1", b"\xff, 198.51.100.1"]), "198.51.100.1");
+        assert_eq!(key_of_bytes("10.0.0.1", &[b"1.1.1.1", b"\xff"]), "10.0.0.1");
+        assert_eq!(key_of_bytes("10.0.0.1", &[b"1.1.1.1, \xff"]), "10.0.0.1");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::env;
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use diesel_accounts::{SecretKey, UserId};
@@ -35,13 +36,17 @@ Each option can also be given in the environment, under the name behind it.
                                                ends: cookies are kept to it then, and browsers told
                                                to stay. On by default, unless LISTEN is a loopback
                                                address and there are no TRUSTED_PROXIES
+  --grace SECONDS            GRACE             for so long after it is told to stop it takes
+                                               connections, while /readyz says 503; 2 by default.
+                                               What was begun has 25 seconds more
   --log-format FORMAT        LOG_FORMAT        `json` (default) or `pretty`
   --help
 
 In the environment only, for whoever lists the processes sees the flags:
 
   SECRET_KEY     32 bytes or more in Base64 (of URLs, without padding), the same for all instances.
-                 Without it one is made at each start, and sessions end with the process.
+                 Without it one is made at each start: sessions, open forms and the recognition of
+                 devices end with the process, and limits and repeated requests begin anew.
   RUST_LOG       what is logged, as in tracing-subscriber; `info` by default";
 
 /// The settings of a service. `Debug` shows no secret.
@@ -55,6 +60,8 @@ pub struct Config {
     pub(crate) admins: HashSet<UserId>,
     /// Whether browsers come over TLS.
     pub(crate) https: bool,
+    /// From being told to stop to taking no connections any more.
+    pub(crate) grace: Duration,
     pub(crate) log_format: LogFormat,
     pub(crate) secret: Zeroizing<Vec<u8>>,
     pub(crate) secret_is_new: bool,
@@ -154,6 +161,10 @@ impl Config {
             Some("off") => false,
             Some(_) => return Err(invalid("HTTPS", "on or off")),
         };
+        let grace: u64 = parsed(&given, "GRACE", "2", "a number of seconds from 0 to 3600")?;
+        if grace > 3600 {
+            return Err(invalid("GRACE", "a number of seconds from 0 to 3600"));
+        }
         let admins = list(&given, "ADMIN_USERS", "the ids of accounts")?;
         let (secret, secret_is_new) = match given("SECRET_KEY").map(Zeroizing::new) {
             Some(text) => (secret_of(&text)?, false),
@@ -169,6 +180,7 @@ impl Config {
             trusted_proxies,
             admins: admins.into_iter().collect(),
             https,
+            grace: Duration::from_secs(grace),
             log_format,
             secret,
             secret_is_new,
@@ -183,7 +195,7 @@ impl fmt::Debug for Config {
 }
 
 /// The flags, and what the environment calls them.
-const FLAGS: [(&str, &str); 9] = [
+const FLAGS: [(&str, &str); 10] = [
     ("listen", "LISTEN"),
     ("metrics-listen", "METRICS_LISTEN"),
     ("database-url", "DATABASE_URL"),
@@ -192,6 +204,7 @@ const FLAGS: [(&str, &str); 9] = [
     ("trusted-proxies", "TRUSTED_PROXIES"),
     ("admin-users", "ADMIN_USERS"),
     ("https", "HTTPS"),
+    ("grace", "GRACE"),
     ("log-format", "LOG_FORMAT"),
 ];
 
@@ -259,7 +272,7 @@ mod tests {
         assert_eq!(config.metrics_listen.to_string(), "127.0.0.1:9000");
         assert_eq!(config.database_url, "sqlite://accounts.db");
         assert_eq!((config.connections, config.limits), (8, Limits::Database));
-        assert_eq!(config.log_format, LogFormat::Json);
+        assert_eq!((config.log_format, config.grace.as_secs()), (LogFormat::Json, 2));
         assert!(config.admins.is_empty() && config.secret_is_new && !config.https);
         assert_ne!(config.secret, read(&[], &[]).unwrap().unwrap().secret);
     }
@@ -270,6 +283,8 @@ mod tests {
         let config = read(&["--listen", "[::1]:81"], &environment).unwrap().unwrap();
         assert_eq!(config.listen.to_string(), "[::1]:81");
         assert_eq!((config.limits, config.connections), (Limits::Off, 8));
+        let patient = read(&["--grace", "20"], &[("GRACE", "1")]).unwrap().unwrap();
+        assert_eq!(patient.grace.as_secs(), 20);
         let outside = read(&[], &environment).unwrap().unwrap();
         assert!(outside.https);
         let plain = read(&["--https", "off"], &environment).unwrap().unwrap();
@@ -286,6 +301,8 @@ mod tests {
             ("CONNECTIONS", "many"),
             ("RATE_LIMIT", "on"),
             ("HTTPS", "yes"),
+            ("GRACE", "2.5"),
+            ("GRACE", "3601"),
             ("LOG_FORMAT", "xml"),
             ("TRUSTED_PROXIES", "10.0.0.0/8,proxy"),
             ("ADMIN_USERS", "root"),

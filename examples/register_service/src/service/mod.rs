@@ -18,13 +18,14 @@ mod server;
 mod sessions;
 mod tables;
 mod telemetry;
+mod unanswered;
 
 pub use self::config::{Config, InvalidConfig, USAGE};
 
 use crate::support::{Database, with_pool};
 
 /// Runs the service until it is told to stop (`SIGTERM`, `SIGINT`) and everything in flight is
-/// answered.
+/// answered; a `SIGINT` after that ends it at once.
 ///
 /// # Errors
 ///
@@ -35,6 +36,10 @@ pub fn run(config: Config) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Runtime::new()?;
     with_pool!(database, |pool| {
         let app = app::App::start(pool, config)?;
-        runtime.block_on(server::serve(app, metrics))
+        let rest = runtime.block_on(server::serve(app, metrics))?;
+        // What is done for nobody any more, as the sign-in of a client that is gone, has what is
+        // left of the time. Without a limit the runtime would wait for it as long as it takes.
+        runtime.shutdown_timeout(rest);
+        Ok(())
     })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -40,24 +40,7 @@ pub(crate) async fn register<C: Database>(
     let (form, body) = app.read_form::<RegistrationForm>(&headers, body).await?;
     let mut typed =
         Typed { username: form.username.clone(), email: form.email.clone(), ..Typed::default() };
-    let filled = app.keys.digest("filling", &[&body]);
-    let key = IdempotencyKey::of_form(&form.token, &filled);
-    let until = Instant::now() + LONGEST_DOUBLE_CLICK;
-    let answer = loop {
-        let registration = Registration::new(
-            form.username.clone(),
-            form.email.clone(),
-            form.password.clone().into(),
-        );
-        let answer =
-            app.register(client.clone(), registration, Some(key.clone()), body.clone()).await;
-        // The first of two clicks is being answered: the second hears the same.
-        if !matches!(answer, Err(Trouble::Running)) || Instant::now() >= until {
-            break answer;
-        }
-        tokio::time::sleep(BETWEEN_LOOKS).await;
-    };
-    match answer {
+    match register_by_form(&app, client, &form, body).await {
         Ok(Registered { matched: None, .. }) => Ok(Redirect::to("/welcome").into_response()),
         Ok(Registered { matched: Some(Matched::Username), .. }) => {
             typed.name_is_taken = true;
@@ -77,6 +60,32 @@ pub(crate) async fn register<C: Database>(
             let page = registration_page(&app, &headers, trouble.status(), &typed)?;
             Ok((trouble.retry_after_header(), page).into_response())
         }
+    }
+}
+
+async fn register_by_form<C: Database>(
+    app: &Arc<App<C>>,
+    client: Client,
+    form: &RegistrationForm,
+    body: Bytes,
+) -> Result<Registered, Trouble> {
+    app.limit_requests(&client).await?;
+    let filled = app.keys.digest("filling", &[&body]);
+    let key = IdempotencyKey::of_form(&form.token, &filled);
+    let until = Instant::now() + LONGEST_DOUBLE_CLICK;
+    loop {
+        let registration = Registration::new(
+            form.username.clone(),
+            form.email.clone(),
+            form.password.clone().into(),
+        );
+        let answer =
+            app.register(client.clone(), registration, Some(key.clone()), body.clone()).await;
+        // The first of two clicks is being answered: the second hears the same.
+        if !matches!(answer, Err(Trouble::Running)) || Instant::now() >= until {
+            return answer;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) async fn register<C: Database>(
     let key = IdempotencyKey::of(&headers)?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let registration = Registration::read(content_type, &body).map_err(Trouble::Unreadable)?;
+    app.limit_requests(&client).await?;
     let registered = app.register(client, registration, key, body).await?;
     Ok(registered.into_response())
 }
@@ -68,6 +69,14 @@ pub(crate) struct Registered {
 }
 
 impl<C: Database> App<C> {
+    /// Repeating oneself is paid for, and still costs the database something: there is a limit to
+    /// it, too, beyond what anybody needs. It counts each request once, however often it then looks
+    /// whether another one is answered.
+    pub(crate) async fn limit_requests(&self, client: &Client) -> Result<(), Trouble> {
+        let by_client = LimitedBy::Client(&client.key);
+        self.limit("register_request", by_client, REQUESTS_OF_A_CLIENT).await
+    }
+
     /// Registers somebody, once: whoever asks again with the same key hears the same. It goes on if
     /// the client goes away, so that whoever comes back does not find a request half answered.
     pub(crate) async fn register(
@@ -156,7 +165,9 @@ const EXISTS: &str = "User already exists. Please log in instead.";
 
 const MOST_DRAINED: usize = 16 * MOST_BYTES;
 
-/// So many by one client, and as many in each such time: a school behind one address is one.
+/// So many by one client, new or not, and as many in each such time.
+const REQUESTS_OF_A_CLIENT: (u32, Duration) = (600, Duration::from_secs(600));
+/// So many new ones by one client: a school behind one address is one.
 const REGISTRATIONS_OF_A_CLIENT: (u32, Duration) = (60, Duration::from_secs(600));
 /// Whoever corrects a form sends it some times.
 const REGISTRATIONS_OF_AN_ADDRESS: (u32, Duration) = (30, Duration::from_secs(600));

@@ -1,18 +1,16 @@
 //! The routes, what stands around them, and the life of the process.
 
 use std::error::Error;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderName, HeaderValue, Request, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
-use axum::response::{IntoResponse, Response};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use diesel_accounts::Timestamp;
 use hyper::body::Incoming;
@@ -22,66 +20,81 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 use tower::util::option_layer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::answer::{A_MOMENT, Trouble};
+use super::answer::Trouble;
 use super::app::{App, Database, now};
 use super::pages::Page;
-use super::{admin, health, login, pages, register, sessions, telemetry};
+use super::{admin, health, login, pages, register, sessions, telemetry, unanswered};
 
-/// Serves until it is told to stop, and all that was begun is answered.
+/// Serves until it is told to stop, and all that was begun is answered; how much is left of the time
+/// for that.
 pub(crate) async fn serve<C: Database>(
     app: Arc<App<C>>,
     metrics: PrometheusHandle,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<Duration, Box<dyn Error>> {
     let listener = TcpListener::bind(app.config.listen).await?;
     let metrics_listener = TcpListener::bind(app.config.metrics_listen).await?;
     if app.config.secret_is_new {
-        tracing::warn!("there is no SECRET_KEY: sessions end with this process");
+        tracing::warn!(
+            "there is no SECRET_KEY: sessions, limits and open forms end with this process"
+        );
     }
     if app.config.https {
         tracing::info!("cookies are kept to TLS: browsers must come through a proxy that ends it");
     }
+    // Whoever reads that it listens may tell it to stop.
+    let mut signals = Signals::new()?;
     tracing::info!(
         address = %listener.local_addr()?,
         metrics = %metrics_listener.local_addr()?,
         "listening"
     );
-    let stop = told_to_stop(Arc::clone(&app))?;
     tokio::spawn(axum::serve(metrics_listener, metrics_routes(metrics.clone())).into_future());
     tokio::spawn(forget_old(Arc::clone(&app)));
     tokio::spawn(keep_metrics_small(metrics));
-    let ended = serve_until(listener, &routes(&app), stop).await;
-    app.tasks.close();
-    let is_done = tokio::time::timeout(LONGEST_END, app.tasks.wait()).await.is_ok();
-    match ended && is_done {
-        true => tracing::info!("stopped"),
-        false => tracing::warn!("stopped, with requests that did not end"),
-    }
-    Ok(())
-}
-
-/// Serves whoever connects, until it is told to stop and everything that was begun is answered;
-/// whether it was.
-async fn serve_until(
-    listener: TcpListener,
-    routes: &Router,
-    stop: impl Future<Output = ()>,
-) -> bool {
-    let connections = Connections::new(routes);
+    let connections = Connections::new(&routes(&app));
     tokio::select! {
         () = connections.accept_all(&listener) => {}
-        () = stop => {}
+        () = signals.told_to_stop() => {}
     }
+    app.is_stopping.store(true, Ordering::Relaxed);
+    tracing::info!("stopping");
+    tokio::select! {
+        rest = end(&app, connections, listener) => Ok(rest),
+        () = signals.told_again() => {
+            tracing::warn!("stopped at once, for it was told again");
+            Ok(Duration::ZERO)
+        }
+    }
+}
+
+/// Answers everything that was begun, if that does not take too long; how much time is left.
+async fn end<C: Database>(
+    app: &App<C>,
+    connections: Connections,
+    listener: TcpListener,
+) -> Duration {
     // Whoever distributes requests sees that it is not ready, and sends no more.
-    let _ = tokio::time::timeout(GRACE, connections.accept_all(&listener)).await;
+    let _ = tokio::time::timeout(app.config.grace, connections.accept_all(&listener)).await;
     drop(listener);
-    tokio::time::timeout(LONGEST_END, connections.graceful.shutdown()).await.is_ok()
+    let until = Instant::now() + LONGEST_END;
+    let ended = async {
+        connections.graceful.shutdown().await;
+        app.tasks.close();
+        app.tasks.wait().await;
+    };
+    match tokio::time::timeout_at(until, ended).await {
+        Ok(()) => tracing::info!("stopped"),
+        Err(_) => tracing::warn!("stopped, with requests that did not end"),
+    }
+    until.saturating_duration_since(Instant::now())
 }
 
 /// The connections that are open.
@@ -138,7 +151,7 @@ fn routes<C: Database>(app: &Arc<App<C>>) -> Router {
         .route("/api/v1/accounts/me", get(login::me::<C>))
         .route("/api/v1/accounts/password", post(login::change_password::<C>))
         .layer(sessions::layer(app))
-        .layer(map_response(sessions::not_now));
+        .layer(from_fn(unanswered::of_sessions));
     let header = SetResponseHeaderLayer::overriding;
     Router::new()
         .route("/", get(pages::home::<C>).post(pages::register::<C>))
@@ -147,9 +160,9 @@ fn routes<C: Database>(app: &Arc<App<C>>) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz::<C>))
         .merge(with_sessions)
+        .layer(from_fn_with_state(LONGEST_REQUEST, unanswered::in_time))
         // Nothing of a person is kept on the way.
         .layer(header(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
-        .layer(from_fn(in_time))
         .merge(assets())
         .fallback(|| async { Page(Trouble::NotFound) })
         .layer(header(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)))
@@ -162,14 +175,6 @@ fn routes<C: Database>(app: &Arc<App<C>>) -> Router {
             app.config.https.then(|| header(header::STRICT_TRANSPORT_SECURITY, HSTS)),
         ))
         .with_state(Arc::clone(app))
-}
-
-/// Nobody waits for ever: neither for us, nor we for the rest of a request.
-async fn in_time(request: Request<Body>, next: Next) -> Response {
-    match tokio::time::timeout(LONGEST_REQUEST, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Trouble::Unavailable(A_MOMENT).into_response(),
-    }
 }
 
 fn assets<S: Clone + Send + Sync + 'static>() -> Router<S> {
@@ -201,20 +206,30 @@ fn metrics_routes(metrics: PrometheusHandle) -> Router {
     )
 }
 
-/// Done when the process is told to stop. From then on it is not ready, and takes no connection.
-fn told_to_stop<C: Database>(
-    app: Arc<App<C>>,
-) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
+/// What tells the process to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn told_to_stop(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-        app.is_stopping.store(true, Ordering::Relaxed);
-        tracing::info!("stopping");
-    })
+    }
+
+    /// Somebody at a terminal does not want to wait. A second `SIGTERM` says nothing of the kind:
+    /// what passes signals on often sends it twice.
+    async fn told_again(&mut self) {
+        self.interrupt.recv().await;
+    }
 }
 
 /// What is recorded is gathered at times, whether or not somebody asks for it.
@@ -248,7 +263,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
-/// Longer than everything that a request waits for by itself.
+/// A request waits for its body, for a connection, for its turn to hash and for locks, one after the
+/// other, which can be longer than this. Whoever is not answered by then asks again: a registration
+/// that was begun goes on meanwhile.
 const LONGEST_REQUEST: Duration = Duration::from_secs(40);
 /// Whoever sends the head of a request byte by byte keeps a connection for so long.
 const LONGEST_HEAD: Duration = Duration::from_secs(10);
@@ -256,10 +273,9 @@ const LONGEST_HEAD: Duration = Duration::from_secs(10);
 const LONGEST_WRITE: Duration = Duration::from_secs(30);
 /// More than these wait until one of them is closed.
 const MOST_CONNECTIONS: usize = 1024;
-/// Between being told to stop and taking no connections any more.
-const GRACE: Duration = Duration::from_secs(2);
-/// Whoever is not answered by then never is.
-const LONGEST_END: Duration = Duration::from_secs(45);
+/// From taking no connections any more to the end, whoever is not answered by then: with the usual
+/// `GRACE` before it this is less than the 30 seconds after which orchestrators kill.
+const LONGEST_END: Duration = Duration::from_secs(25);
 
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(600);
 const ROWS_OF_A_SWEEP: i64 = 500;

@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::header;
 use diesel_accounts::User;
 use serde::{Deserialize, Serialize};
 use tower_sessions::cookie::SameSite;
@@ -30,16 +29,6 @@ pub(crate) fn layer<C: Database>(app: &Arc<App<C>>) -> SessionManagerLayer<Store
         .with_same_site(SameSite::Lax)
         .with_path("/")
         .with_expiry(Expiry::OnInactivity(CookieAge::days(14)))
-}
-
-/// The layer answers with an empty 500 where the store fails it, which is not the client's end.
-pub(crate) async fn not_now(response: Response) -> Response {
-    let is_of_the_layer = response.status() == StatusCode::INTERNAL_SERVER_ERROR
-        && !response.headers().contains_key(header::CONTENT_TYPE);
-    match is_of_the_layer {
-        true => Trouble::Unavailable(A_MOMENT).into_response(),
-        false => response,
-    }
 }
 
 /// A cookie for the answer that ends a session. (That of the layer is not `Secure`, without which

@@ -57,10 +57,14 @@ pub(crate) struct SessionRow {
 
 /// The queries, on a connection to any of the engines.
 pub(crate) trait Tables: SimpleConnection + Sized {
+    /// What makes the tables and their indexes, each if it is not there.
+    const STATEMENTS: &'static [&'static str];
+
     /// Makes the tables, if they are not there.
     fn make_tables(&mut self) -> QueryResult<()> {
-        let make =
-            |conn: &mut Self| TABLES.iter().try_for_each(|statement| conn.batch_execute(statement));
+        let make = |conn: &mut Self| {
+            Self::STATEMENTS.iter().try_for_each(|statement| conn.batch_execute(statement))
+        };
         // Some that make one table at once can be in each other's way.
         (0..5).fold(make(self), |made, _| made.or_else(|_| make(self)))
     }
@@ -83,8 +87,10 @@ pub(crate) trait Tables: SimpleConnection + Sized {
 }
 
 macro_rules! tables {
-    ($connection:ty) => {
+    ($connection:ty, $statements:expr) => {
         impl Tables for $connection {
+            const STATEMENTS: &'static [&'static str] = &$statements;
+
             fn insert_request(&mut self, row: &RequestRow) -> QueryResult<bool> {
                 was_new(diesel::insert_into(service_requests::table).values(row).execute(self))
             }
@@ -166,11 +172,11 @@ macro_rules! tables {
     };
 }
 #[cfg(feature = "mysql")]
-tables!(MysqlConnection);
+tables!(MysqlConnection, TABLES_WITH_INDEXES);
 #[cfg(feature = "postgres")]
-tables!(PgConnection);
+tables!(PgConnection, TABLES_AND_INDEXES);
 #[cfg(feature = "sqlite")]
-tables!(SqliteConnection);
+tables!(SqliteConnection, TABLES_AND_INDEXES);
 
 fn was_new(inserted: QueryResult<usize>) -> QueryResult<bool> {
     match inserted {
@@ -180,17 +186,45 @@ fn was_new(inserted: QueryResult<usize>) -> QueryResult<bool> {
     }
 }
 
-const TABLES: [&str; 4] = [
-    "CREATE TABLE IF NOT EXISTS service_requests (\
-         id VARCHAR(64) PRIMARY KEY, \
-         user_id VARCHAR(36) NOT NULL, \
-         body VARCHAR(64) NOT NULL, \
-         running_until BIGINT NOT NULL, \
-         expires_at BIGINT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS service_sessions (\
-         id VARCHAR(64) PRIMARY KEY, \
-         data VARCHAR(2000) NOT NULL, \
-         expires_at BIGINT NOT NULL)",
+macro_rules! requests {
+    ($index:literal) => {
+        concat!(
+            "CREATE TABLE IF NOT EXISTS service_requests (\
+                 id VARCHAR(64) PRIMARY KEY, \
+                 user_id VARCHAR(36) NOT NULL, \
+                 body VARCHAR(64) NOT NULL, \
+                 running_until BIGINT NOT NULL, \
+                 expires_at BIGINT NOT NULL",
+            $index,
+            ")"
+        )
+    };
+}
+
+macro_rules! sessions {
+    ($index:literal) => {
+        concat!(
+            "CREATE TABLE IF NOT EXISTS service_sessions (\
+                 id VARCHAR(64) PRIMARY KEY, \
+                 data VARCHAR(2000) NOT NULL, \
+                 expires_at BIGINT NOT NULL",
+            $index,
+            ")"
+        )
+    };
+}
+
+/// `CREATE INDEX IF NOT EXISTS` is MariaDB's, and MySQL has no such thing.
+#[cfg(feature = "mysql")]
+const TABLES_WITH_INDEXES: [&str; 2] = [
+    requests!(", INDEX service_requests_expiry (expires_at)"),
+    sessions!(", INDEX service_sessions_expiry (expires_at)"),
+];
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+const TABLES_AND_INDEXES: [&str; 4] = [
+    requests!(""),
+    sessions!(""),
     "CREATE INDEX IF NOT EXISTS service_requests_expiry ON service_requests (expires_at)",
     "CREATE INDEX IF NOT EXISTS service_sessions_expiry ON service_sessions (expires_at)",
 ];

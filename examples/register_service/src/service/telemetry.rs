@@ -8,7 +8,7 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::{Instrument, info_span};
 use tracing_subscriber::EnvFilter;
@@ -57,6 +57,7 @@ fn begin_at_zero() {
     ] {
         counter!(name).increment(0);
     }
+    gauge!("account_hash_queue").set(0.0);
 }
 
 /// Tells of each request: its id, its route and not its URL, which may name somebody, and what it

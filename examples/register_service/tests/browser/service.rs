@@ -62,8 +62,12 @@ pub(crate) struct Held {
 impl Running {
     fn start(database: &Database<SqliteConnection>, admins: &str) -> Self {
         // The kernel ends it with us.
-        let mut child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_register_service")])
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_register_service")]);
+        for name in SETTINGS {
+            command.env_remove(name);
+        }
+        let mut child = command
             .env("DATABASE_URL", format!("sqlite://{}", database.url()))
             .env("LISTEN", "127.0.0.1:0")
             .env("METRICS_LISTEN", "127.0.0.1:0")
@@ -94,3 +98,18 @@ impl Drop for Running {
         let _ = self.child.wait();
     }
 }
+
+/// What the environment of the tests must not decide.
+const SETTINGS: [&str; 11] = [
+    "ADMIN_USERS",
+    "CONNECTIONS",
+    "DATABASE_URL",
+    "GRACE",
+    "HTTPS",
+    "LOG_FORMAT",
+    "NO_COLOR",
+    "RATE_LIMIT",
+    "RUST_LOG",
+    "SECRET_KEY",
+    "TRUSTED_PROXIES",
+];

@@ -57,6 +57,8 @@ fn when_the_service_is_killed<C: ProofConnection>(clients: usize) {
         }
     });
     crowd.judge(&[201]);
+    crowd.ask_once_more();
+    crowd.judge(&[201]);
     assert!(crowd.disturbed.load(Relaxed) > 0, "nobody noticed");
     service.stop();
 }
@@ -76,6 +78,8 @@ fn when_the_database_is_killed<C: ProofConnection>(mut server: Server, clients: 
         server.start_again();
         wait_until("it is ready again", || client.get("/readyz").status == 200);
     });
+    crowd.judge(&[200, 201]);
+    crowd.ask_once_more();
     crowd.judge(&[200, 201]);
     assert!(service.runs());
     service.stop();
@@ -155,6 +159,21 @@ impl<'a, C: ProofConnection> Crowd<'a, C> {
 
     fn wait_for(&self, ended: usize) {
         wait_until("so many have an answer", || self.ended.lock().unwrap().len() >= ended);
+    }
+
+    /// Finds that whoever sends the same request again hears of the same account.
+    fn ask_once_more(&self) {
+        let ended = self.ended.lock().unwrap();
+        thread::scope(|scope| {
+            for clients in ended.chunks(ended.len().div_ceil(AT_ONCE)) {
+                scope.spawn(move || {
+                    for (number, _, id) in clients {
+                        let (_, again) = self.ask_until_answered(*number);
+                        assert_eq!(again, *id, "client {number}");
+                    }
+                });
+            }
+        });
     }
 
     /// Finds one account for each client, and that is the one that it was told of.

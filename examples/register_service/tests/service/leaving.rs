@@ -1,7 +1,7 @@
 //! Clients that go away, that come while the service stops, and that read nothing.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -55,19 +55,44 @@ fn what_was_begun_for_clients_that_are_gone_is_done_before_the_end<C: ProofConne
     assert_eq!(service.log().last().unwrap()["message"], "stopped");
 }
 
-/// For two seconds: whoever distributes requests has to hear of it first.
+/// Whoever distributes requests has to hear of it first. Here it would take connections for an hour:
+/// being told the same again changes nothing, and somebody at a terminal ends it.
 fn who_comes_while_it_stops_is_served_and_told_that_it_stops<C: ProofConnection>() {
     let database = Database::<C>::empty();
-    let mut service = Setup::on(&database).start();
+    let mut service = Setup::on(&database).set("GRACE", "3600").start();
     service.signal("TERM");
     wait_until("it stops", || service.output().contains("\"stopping\""));
+    service.signal("TERM");
     // A client of its own has no connection yet.
     let client = Client::new(service.client().address());
     assert_eq!(client.get("/readyz").status, 503);
     assert_eq!(client.get("/healthz").status, 200);
     client.registered(&Person::new("alice"));
+    service.signal("INT");
     assert_eq!(service.ended().code(), Some(0), "{}", service.output());
+    assert_eq!(service.log().last().unwrap()["message"], "stopped at once, for it was told again");
     assert_eq!(count(&database, "account_users"), 1);
+}
+
+/// The end comes before the request would be given up for itself.
+#[test]
+fn who_sends_half_a_body_keeps_the_process_for_a_while_only() {
+    let database = Database::<SqliteConnection>::empty();
+    let mut service = Setup::on(&database).set("GRACE", "0").start();
+    let mut stream = connect(service.client());
+    write!(
+        stream,
+        "POST {REGISTER} HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n\
+         content-type: application/json\r\ncontent-length: 100\r\n\r\n"
+    )
+    .unwrap();
+    // It says so when it begins to read the body.
+    let mut line = [0; 12];
+    stream.read_exact(&mut line).unwrap();
+    assert_eq!(&line, b"HTTP/1.1 100");
+    service.signal("TERM");
+    assert_eq!(service.ended().code(), Some(0), "{}", service.output());
+    assert_eq!(service.log().last().unwrap()["message"], "stopped, with requests that did not end");
 }
 
 /// More answers are asked for than fit on the way, and none is read.
@@ -83,6 +108,19 @@ fn who_reads_nothing_is_let_go() {
         Ok(sent) => sent < requests.len(),
         Err(error) => error.kind() == ErrorKind::WouldBlock,
     });
+    assert!(is_connected(&service, ours));
+    wait_until("it lets go", || !is_connected(&service, ours));
+    assert_eq!(service.client().get("/healthz").status, 200);
+    service.stop();
+}
+
+#[test]
+fn who_sends_half_a_head_is_let_go() {
+    let database = Database::<SqliteConnection>::empty();
+    let service = Setup::on(&database).start();
+    let mut stream = connect(service.client());
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n").unwrap();
+    let ours = stream.local_addr().unwrap().port();
     assert!(is_connected(&service, ours));
     wait_until("it lets go", || !is_connected(&service, ours));
     assert_eq!(service.client().get("/healthz").status, 200);

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Barrier;
 use std::thread;
 
+use diesel::SqliteConnection;
 use diesel_accounts_proof::database::{Database, ProofConnection};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::{LOGIN, REGISTER};
 use crate::on_each_engine;
@@ -90,9 +91,72 @@ fn whether_it_runs_and_is_ready_is_told_in_public_and_the_metrics_are_not<C: Pro
     }
 }
 
+/// What is misspelt there is an empty graph, which looks like nothing to worry about.
+#[test]
+fn whatever_the_dashboard_asks_for_is_told() {
+    let database = Database::<SqliteConnection>::empty();
+    let service = Setup::on(&database).start();
+    let (client, alice) = (service.client(), Person::new("alice"));
+    client.registered(&alice);
+    assert_eq!(client.post(LOGIN, &alice.credentials()).status, 200);
+    assert_eq!(client.post(REGISTER, &json!({})).status, 400);
+    let metrics = service.metrics();
+    let told: Vec<_> = metrics.lines().filter(|line| !line.starts_with('#')).collect();
+    let expressions = expressions();
+    assert!(expressions.len() > 10, "{expressions:?}");
+    for expression in expressions {
+        let (names, labels) = names_and_labels(&expression);
+        assert!(!names.is_empty(), "{expression}");
+        for name in names {
+            let mut series = told.iter().filter(|line| {
+                line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+            });
+            let has_all =
+                |line: &&&str| labels.iter().all(|label| line.contains(&format!("{label}=\"")));
+            assert!(series.any(|line| has_all(&line)), "{name} by {labels:?} in {metrics}");
+        }
+    }
+}
+
+/// All that the dashboard asks Prometheus.
+fn expressions() -> Vec<String> {
+    let dashboard: Value = serde_json::from_str(include_str!("../../grafana.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    targets.map(|target| target["expr"].as_str().unwrap().to_owned()).collect()
+}
+
+/// What an expression asks for, and the labels of it by which it is summed up.
+fn names_and_labels(expression: &str) -> (Vec<&str>, Vec<&str>) {
+    let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let (mut names, mut labels) = (Vec::new(), Vec::new());
+    let mut rest = expression;
+    while let Some(start) = rest.find(is_name) {
+        let (before, from) = rest.split_at(start);
+        let end = from.find(|character| !is_name(character)).unwrap_or(from.len());
+        let (word, behind) = from.split_at(end);
+        rest = behind;
+        if word == "by" {
+            let (list, behind) = behind.trim_start()[1..].split_once(')').unwrap();
+            labels.extend(list.split(',').map(str::trim).filter(|label| *label != OF_PROMETHEUS));
+            rest = behind;
+        } else if !behind.starts_with('(')
+            && !behind.starts_with(" by ")
+            && !before.ends_with(['$', '.'])
+            && !word.starts_with(|first: char| first.is_ascii_digit())
+        {
+            names.push(word);
+        }
+    }
+    (names, labels)
+}
+
 /// The value of one series.
 fn value(metrics: &str, series: &str) -> Option<u64> {
     let lines = metrics.lines().filter_map(|line| line.rsplit_once(' '));
     let mut values = lines.filter(|(name, _)| *name == series).map(|(_, value)| value);
     values.next().map(|value| value.parse().unwrap())
 }
+
+/// Prometheus itself adds it.
+const OF_PROMETHEUS: &str = "instance";

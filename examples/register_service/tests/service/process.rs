@@ -220,10 +220,12 @@ fn keep(
 }
 
 /// What the environment of the tests must not decide.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 11] = [
     "ADMIN_USERS",
     "CONNECTIONS",
     "DATABASE_URL",
+    "GRACE",
+    "HTTPS",
     "LOG_FORMAT",
     "NO_COLOR",
     "RATE_LIMIT",

@@ -4,7 +4,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use diesel::result::Error::RollbackTransaction;
-use diesel_accounts::{Error, UserManager};
+use diesel_accounts::{Engine, Error, UserManager};
 use diesel_accounts_proof::database::{Database, ProofConnection, policy};
 use diesel_accounts_proof::wait::wait_until;
 
@@ -21,6 +21,7 @@ on_each_engine!(
     a_key_that_cannot_be_read_is_refused,
     the_key_of_another_client_is_another_key,
     a_key_is_forgotten_when_it_has_expired,
+    what_has_expired_is_found_by_an_index,
 );
 on_each_server!(a_request_that_waits_for_the_database_is_still_being_answered);
 
@@ -176,6 +177,17 @@ fn a_key_is_forgotten_when_it_has_expired<C: ProofConnection>() {
     service.stop();
     let _service = setup.start();
     wait_until("all are forgotten", || count(&database, "service_requests") == 0);
+}
+
+fn what_has_expired_is_found_by_an_index<C: ProofConnection>() {
+    let database = Database::<C>::empty();
+    let _service = Setup::on(&database).start();
+    let indexes = match C::ENGINE {
+        Engine::Sqlite => "sqlite_master WHERE type = 'index' AND name",
+        Engine::Postgres => "pg_indexes WHERE schemaname = current_schema() AND indexname",
+        _ => "information_schema.statistics WHERE table_schema = DATABASE() AND index_name",
+    };
+    assert_eq!(count(&database, &format!("{indexes} LIKE 'service_%_expiry'")), 2);
 }
 
 fn keyed(client: &Client, key: &str) -> Client {

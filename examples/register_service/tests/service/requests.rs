@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use diesel::SqliteConnection;
 use diesel_accounts_proof::database::{Database, ProofConnection};
 
 use crate::client::{LOGIN, ME, PASSWORD, REGISTER};
@@ -99,5 +100,17 @@ fn every_route_is_guarded_and_none_takes_what_it_does_not_know<C: ProofConnectio
     for nowhere in ["/nowhere", "/api/v1/accounts", "/assets/../Cargo.toml", "/%2e%2e/", "//"] {
         let answer = client.get(nowhere);
         assert_eq!((answer.status, answer.text.contains("nothing here")), (404, true), "{nowhere}");
+    }
+}
+
+#[test]
+fn browsers_are_told_to_stay_with_tls_only_where_they_come_over_it() {
+    let database = Database::<SqliteConnection>::empty();
+    for (https, told) in [("on", Some("max-age=31536000")), ("off", None)] {
+        let service = Setup::on(&database).set("HTTPS", https).start();
+        for path in ["/", "/healthz", "/nowhere", "/assets/page.js", ME] {
+            let answer = service.client().get(path);
+            assert_eq!(answer.header("strict-transport-security"), told, "{https} {path}");
+        }
     }
 }

@@ -231,4 +231,13 @@ fn a_session_that_cannot_be_written_to_its_end_is_told_as_not_now() {
     );
     let answer = client.post(LOGIN, &alice.credentials());
     assert_eq!((answer.status, answer.retry_after().is_some()), (503, true), "{answer:?}");
+    assert!(answer.json()["detail"].is_string(), "{answer:?}");
+    // Whoever is at the page gets a page.
+    let mut browser = Browser::new(client);
+    let token = browser.get("/login").hidden("token");
+    let fields = [("token", &*token), ("login", &alice.username), ("password", &alice.password)];
+    let answer = browser.submit("/login", &fields);
+    assert_eq!((answer.status, answer.retry_after().is_some()), (503, true), "{answer:?}");
+    assert!(answer.header("content-type").unwrap().starts_with("text/html"), "{answer:?}");
+    assert!(answer.text.contains("trying again does no harm"), "{answer:?}");
 }
