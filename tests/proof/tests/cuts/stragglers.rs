@@ -154,14 +154,19 @@ fn cut_unheard<C: ProofConnection>(scene: &Scene<C>, messages: u64) {
 fn messages_of_an_insertion<C: ProofConnection>(scene: &mut Scene<C>) -> u64 {
     let name = scene.fresh_name();
     let prepared = scene.users.prepare(new_user(&name)).unwrap();
-    scene.renew_pool();
-    scene.warm_up();
+    renew_connection(scene);
     scene.proxy.set_fault(Fault::None);
     assert!(scene.users.create_prepared_user(&prepared).unwrap().is_created());
     let messages = scene.proxy.messages();
+    renew_connection(scene);
+    messages
+}
+
+/// Until the one before is closed: its last message would be counted with those that follow.
+fn renew_connection<C: ProofConnection>(scene: &mut Scene<C>) {
     scene.renew_pool();
     scene.warm_up();
-    messages
+    scene.proxy.wait_until(|proxy| proxy.connections() <= 1);
 }
 
 /// Waits until so many insertions wait for the transaction of somebody else.
