@@ -38,7 +38,7 @@ Each option can also be given in the environment, under the name behind it.
                                                address and there are no TRUSTED_PROXIES
   --grace SECONDS            GRACE             for so long after it is told to stop it takes
                                                connections, while /readyz says 503; 2 by default.
-                                               What was begun has 25 seconds more
+                                               What was begun has 45 seconds more
   --log-format FORMAT        LOG_FORMAT        `json` (default) or `pretty`
   --help
 

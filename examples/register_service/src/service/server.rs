@@ -273,9 +273,9 @@ const LONGEST_HEAD: Duration = Duration::from_secs(10);
 const LONGEST_WRITE: Duration = Duration::from_secs(30);
 /// More than these wait until one of them is closed.
 const MOST_CONNECTIONS: usize = 1024;
-/// From taking no connections any more to the end, whoever is not answered by then: with the usual
-/// `GRACE` before it this is less than the 30 seconds after which orchestrators kill.
-const LONGEST_END: Duration = Duration::from_secs(25);
+/// From taking no connections any more to the end, whoever is not answered by then: longer than a
+/// request takes until it is given up, so that nothing is lost that was begun.
+const LONGEST_END: Duration = Duration::from_secs(45);
 
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(600);
 const ROWS_OF_A_SWEEP: i64 = 500;

@@ -74,7 +74,7 @@ fn who_comes_while_it_stops_is_served_and_told_that_it_stops<C: ProofConnection>
     assert_eq!(count(&database, "account_users"), 1);
 }
 
-/// The end comes before the request would be given up for itself.
+/// Until the request is given up, as it would be without the end.
 #[test]
 fn who_sends_half_a_body_keeps_the_process_for_a_while_only() {
     let database = Database::<SqliteConnection>::empty();
@@ -92,7 +92,10 @@ fn who_sends_half_a_body_keeps_the_process_for_a_while_only() {
     assert_eq!(&line, b"HTTP/1.1 100");
     service.signal("TERM");
     assert_eq!(service.ended().code(), Some(0), "{}", service.output());
-    assert_eq!(service.log().last().unwrap()["message"], "stopped, with requests that did not end");
+    assert_eq!(service.log().last().unwrap()["message"], "stopped");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("HTTP/1.1 503 "), "{answer}");
 }
 
 /// More answers are asked for than fit on the way, and none is read.
