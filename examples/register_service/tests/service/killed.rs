@@ -7,50 +7,38 @@ use std::sync::{Mutex, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use diesel::{MysqlConnection, PgConnection, SqliteConnection};
+use diesel::{MysqlConnection, PgConnection};
 use diesel_accounts_proof::database::{Database, ProofConnection};
 use diesel_accounts_proof::servers::Server;
 use diesel_accounts_proof::wait::wait_until;
 
 use crate::client::{Client, REGISTER};
+use crate::on_each_engine;
 use crate::people::Person;
 use crate::process::Setup;
 use crate::table::count;
 
-#[test]
-fn a_thousand_clients_end_with_an_account_each_when_the_service_is_killed_on_postgres() {
-    when_the_service_is_killed::<PgConnection>(1_000);
-}
-
-#[test]
-fn two_hundred_clients_end_with_an_account_each_when_the_service_is_killed_on_sqlite() {
-    when_the_service_is_killed::<SqliteConnection>(200);
-}
-
-#[test]
-fn two_hundred_clients_end_with_an_account_each_when_the_service_is_killed_on_mariadb() {
-    when_the_service_is_killed::<MysqlConnection>(200);
-}
+on_each_engine!(a_thousand_clients_end_with_an_account_each_when_the_service_is_killed);
 
 #[test]
 fn a_thousand_clients_end_with_an_account_each_when_postgres_is_killed() {
-    when_the_database_is_killed::<PgConnection>(Server::postgres(&[]), 1_000);
+    when_the_database_is_killed::<PgConnection>(Server::postgres(&[]));
 }
 
 #[test]
-fn two_hundred_clients_end_with_an_account_each_when_mariadb_is_killed() {
-    when_the_database_is_killed::<MysqlConnection>(Server::mariadb(&[]), 200);
+fn a_thousand_clients_end_with_an_account_each_when_mariadb_is_killed() {
+    when_the_database_is_killed::<MysqlConnection>(Server::mariadb(&[]));
 }
 
-fn when_the_service_is_killed<C: ProofConnection>(clients: usize) {
+fn a_thousand_clients_end_with_an_account_each_when_the_service_is_killed<C: ProofConnection>() {
     let database = Database::<C>::empty();
     let setup = Setup::on(&database);
     let mut service = setup.start();
-    let crowd = Crowd::new(&database, service.client(), clients);
+    let crowd = Crowd::new(&database, service.client());
     thread::scope(|scope| {
         crowd.come(scope);
         for killed in 1..=3 {
-            crowd.wait_for(clients * killed / 4);
+            crowd.wait_for(CLIENTS * killed / 4);
             service.kill();
             service = setup.start();
             crowd.go_to(service.client());
@@ -63,14 +51,14 @@ fn when_the_service_is_killed<C: ProofConnection>(clients: usize) {
     service.stop();
 }
 
-fn when_the_database_is_killed<C: ProofConnection>(mut server: Server, clients: usize) {
+fn when_the_database_is_killed<C: ProofConnection>(mut server: Server) {
     let database = Database::<C>::on(&server.url());
     let mut service = Setup::on(&database).start();
     let client = service.client().clone();
-    let crowd = Crowd::new(&database, &client, clients);
+    let crowd = Crowd::new(&database, &client);
     thread::scope(|scope| {
         crowd.come(scope);
-        crowd.wait_for(clients / 3);
+        crowd.wait_for(CLIENTS / 3);
         server.kill();
         wait_until("somebody is told", || crowd.unavailable.load(Relaxed) > 0);
         assert_eq!(client.get("/healthz").status, 200);
@@ -89,7 +77,6 @@ fn when_the_database_is_killed<C: ProofConnection>(mut server: Server, clients: 
 struct Crowd<'a, C: ProofConnection> {
     database: &'a Database<C>,
     service: RwLock<Client>,
-    clients: usize,
     next: AtomicUsize,
     /// Of each client that has a final answer: its number, the status, the id.
     ended: Mutex<Vec<(usize, u16, String)>>,
@@ -100,11 +87,10 @@ struct Crowd<'a, C: ProofConnection> {
 }
 
 impl<'a, C: ProofConnection> Crowd<'a, C> {
-    fn new(database: &'a Database<C>, client: &Client, clients: usize) -> Self {
+    fn new(database: &'a Database<C>, client: &Client) -> Self {
         Self {
             database,
             service: RwLock::new(client.clone()),
-            clients,
             next: AtomicUsize::new(0),
             ended: Mutex::default(),
             disturbed: AtomicUsize::new(0),
@@ -117,7 +103,7 @@ impl<'a, C: ProofConnection> Crowd<'a, C> {
             scope.spawn(|| {
                 loop {
                     let number = self.next.fetch_add(1, Relaxed);
-                    if number >= self.clients {
+                    if number >= CLIENTS {
                         break;
                     }
                     let (status, id) = self.ask_until_answered(number);
@@ -179,11 +165,11 @@ impl<'a, C: ProofConnection> Crowd<'a, C> {
     /// Finds one account for each client, and that is the one that it was told of.
     fn judge(&self, statuses: &[u16]) {
         let ended = self.ended.lock().unwrap();
-        assert_eq!(ended.len(), self.clients);
+        assert_eq!(ended.len(), CLIENTS);
         let rows = count(self.database, "account_users");
-        assert_eq!(rows, i64::try_from(self.clients).unwrap());
+        assert_eq!(rows, i64::try_from(CLIENTS).unwrap());
         let ids: BTreeSet<_> = ended.iter().map(|(_, _, id)| id).collect();
-        assert_eq!(ids.len(), self.clients);
+        assert_eq!(ids.len(), CLIENTS);
         let users = self.database.users(1);
         for (number, status, id) in ended.iter() {
             assert!(statuses.contains(status), "{number} {status}");
@@ -206,3 +192,5 @@ fn person(number: usize) -> Person {
 
 /// More than can be answered at once.
 const AT_ONCE: usize = 24;
+
+const CLIENTS: usize = 1_000;
