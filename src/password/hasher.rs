@@ -106,8 +106,8 @@ impl Hasher {
             })
     }
 
-    /// Compares if there is anything to compare with, and makes up what is missing: Argon2 always
-    /// comes last, for it is slower, or faster, behind other work.
+    /// Compares if there is anything to compare with, and makes up what is missing. Argon2 comes
+    /// last, for it is slower, or faster, behind other work; that of a wrapped hash comes in between.
     fn compare_in_full(
         &self,
         permit: &mut Permit<'_>,
