@@ -57,14 +57,25 @@ pub(crate) struct SessionRow {
 
 /// The queries, on a connection to any of the engines.
 pub(crate) trait Tables: SimpleConnection + Sized {
-    /// What makes the tables and their indexes, each if it is not there.
-    const STATEMENTS: &'static [&'static str];
+    /// Whether an index is made if it is not there: MariaDB does so, but MySQL does not.
+    const MAKES_INDEXES: bool;
 
-    /// Makes the tables, if they are not there.
+    /// Makes the tables with their indexes, if they are not there.
     fn make_tables(&mut self) -> QueryResult<()> {
-        let make = |conn: &mut Self| {
-            Self::STATEMENTS.iter().try_for_each(|statement| conn.batch_execute(statement))
-        };
+        let statements: String = TABLES
+            .iter()
+            .map(|(table, columns)| match Self::MAKES_INDEXES {
+                true => format!(
+                    "CREATE TABLE IF NOT EXISTS {table} ({columns}); \
+                     CREATE INDEX IF NOT EXISTS {table}_expiry ON {table} (expires_at);"
+                ),
+                false => format!(
+                    "CREATE TABLE IF NOT EXISTS {table} \
+                         ({columns}, INDEX {table}_expiry (expires_at));"
+                ),
+            })
+            .collect();
+        let make = |conn: &mut Self| conn.batch_execute(&statements);
         // Some that make one table at once can be in each other's way.
         (0..5).fold(make(self), |made, _| made.or_else(|_| make(self)))
     }
@@ -87,9 +98,9 @@ pub(crate) trait Tables: SimpleConnection + Sized {
 }
 
 macro_rules! tables {
-    ($connection:ty, $statements:expr) => {
+    ($connection:ty, $makes_indexes:literal) => {
         impl Tables for $connection {
-            const STATEMENTS: &'static [&'static str] = &$statements;
+            const MAKES_INDEXES: bool = $makes_indexes;
 
             fn insert_request(&mut self, row: &RequestRow) -> QueryResult<bool> {
                 was_new(diesel::insert_into(service_requests::table).values(row).execute(self))
@@ -172,11 +183,11 @@ macro_rules! tables {
     };
 }
 #[cfg(feature = "mysql")]
-tables!(MysqlConnection, TABLES_WITH_INDEXES);
+tables!(MysqlConnection, false);
 #[cfg(feature = "postgres")]
-tables!(PgConnection, TABLES_AND_INDEXES);
+tables!(PgConnection, true);
 #[cfg(feature = "sqlite")]
-tables!(SqliteConnection, TABLES_AND_INDEXES);
+tables!(SqliteConnection, true);
 
 fn was_new(inserted: QueryResult<usize>) -> QueryResult<bool> {
     match inserted {
@@ -186,45 +197,20 @@ fn was_new(inserted: QueryResult<usize>) -> QueryResult<bool> {
     }
 }
 
-macro_rules! requests {
-    ($index:literal) => {
-        concat!(
-            "CREATE TABLE IF NOT EXISTS service_requests (\
-                 id VARCHAR(64) PRIMARY KEY, \
-                 user_id VARCHAR(36) NOT NULL, \
-                 body VARCHAR(64) NOT NULL, \
-                 running_until BIGINT NOT NULL, \
-                 expires_at BIGINT NOT NULL",
-            $index,
-            ")"
-        )
-    };
-}
-
-macro_rules! sessions {
-    ($index:literal) => {
-        concat!(
-            "CREATE TABLE IF NOT EXISTS service_sessions (\
-                 id VARCHAR(64) PRIMARY KEY, \
-                 data VARCHAR(2000) NOT NULL, \
-                 expires_at BIGINT NOT NULL",
-            $index,
-            ")"
-        )
-    };
-}
-
-/// `CREATE INDEX IF NOT EXISTS` is MariaDB's, and MySQL has no such thing.
-#[cfg(feature = "mysql")]
-const TABLES_WITH_INDEXES: [&str; 2] = [
-    requests!(", INDEX service_requests_expiry (expires_at)"),
-    sessions!(", INDEX service_sessions_expiry (expires_at)"),
-];
-
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-const TABLES_AND_INDEXES: [&str; 4] = [
-    requests!(""),
-    sessions!(""),
-    "CREATE INDEX IF NOT EXISTS service_requests_expiry ON service_requests (expires_at)",
-    "CREATE INDEX IF NOT EXISTS service_sessions_expiry ON service_sessions (expires_at)",
+/// Each with its columns.
+const TABLES: [(&str, &str); 2] = [
+    (
+        "service_requests",
+        "id VARCHAR(64) PRIMARY KEY, \
+         user_id VARCHAR(36) NOT NULL, \
+         body VARCHAR(64) NOT NULL, \
+         running_until BIGINT NOT NULL, \
+         expires_at BIGINT NOT NULL",
+    ),
+    (
+        "service_sessions",
+        "id VARCHAR(64) PRIMARY KEY, \
+         data VARCHAR(2000) NOT NULL, \
+         expires_at BIGINT NOT NULL",
+    ),
 ];

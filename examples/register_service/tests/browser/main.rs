@@ -23,6 +23,8 @@ mod people;
 mod refused;
 mod registering;
 mod service;
+#[path = "../service/settings.rs"]
+mod settings;
 mod stage;
 mod strength;
 

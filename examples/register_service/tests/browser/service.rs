@@ -9,6 +9,8 @@ use diesel::connection::SimpleConnection;
 use diesel_accounts_proof::database::{Database, ProofConnection};
 use serde_json::Value;
 
+use crate::settings::SETTINGS;
+
 /// A database, and the service on it. It is killed when this is dropped.
 pub(crate) struct Service {
     database: Database<SqliteConnection>,
@@ -98,18 +100,3 @@ impl Drop for Running {
         let _ = self.child.wait();
     }
 }
-
-/// What the environment of the tests must not decide.
-const SETTINGS: [&str; 11] = [
-    "ADMIN_USERS",
-    "CONNECTIONS",
-    "DATABASE_URL",
-    "GRACE",
-    "HTTPS",
-    "LOG_FORMAT",
-    "NO_COLOR",
-    "RATE_LIMIT",
-    "RUST_LOG",
-    "SECRET_KEY",
-    "TRUSTED_PROXIES",
-];

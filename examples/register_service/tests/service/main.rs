@@ -26,6 +26,7 @@ mod repeating;
 mod requests;
 mod secrets;
 mod sessions;
+mod settings;
 mod table;
 
 pub(crate) use diesel_accounts_proof::schedule_on_each_engine as on_each_engine;

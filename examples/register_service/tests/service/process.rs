@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::client::Client;
 use crate::people::{MARK, SECRET_KEY};
+use crate::settings::SETTINGS;
 
 /// The settings of a service, which can be started with them any number of times.
 #[derive(Clone)]
@@ -218,20 +219,5 @@ fn keep(
         }
     })
 }
-
-/// What the environment of the tests must not decide.
-const SETTINGS: [&str; 11] = [
-    "ADMIN_USERS",
-    "CONNECTIONS",
-    "DATABASE_URL",
-    "GRACE",
-    "HTTPS",
-    "LOG_FORMAT",
-    "NO_COLOR",
-    "RATE_LIMIT",
-    "RUST_LOG",
-    "SECRET_KEY",
-    "TRUSTED_PROXIES",
-];
 
 const PATIENCE: Duration = Duration::from_secs(60);
